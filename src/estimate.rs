@@ -1,0 +1,1 @@
+//! Estimates: what a wish, or a batch of them, would cost.

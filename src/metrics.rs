@@ -1,0 +1,1 @@
+//! Metrics: every series, label set and bucket, in one struct.

@@ -1,0 +1,355 @@
+//! Policy: what we run. Compiled from `gateway.toml` by [`compile`](compile::compile), immutable, every name resolved.
+//!
+//! There are two types for configuration: `file` is what the operator wrote, [`Policy`] is what it
+//! means. A request takes one [`Current::snapshot`] at its first line and nothing below it takes
+//! another, so no decision mixes two files. Knows no socket and no store; secrets were read while
+//! loading, and compiling is a pure function of text and secrets.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::id::{ModelName, RouteName, TenantName};
+use crate::money::MicroUsd;
+use crate::provider::{Endpoint, Provider};
+use crate::secret::Secret;
+use crate::video::{Seconds, Size, SizeClass};
+
+/// The whole of what the operator decided, as one immutable value.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// SHA-256 of the file, in hexadecimal: which file decided.
+    pub revision: String,
+    /// `[server]`; a change needs a restart.
+    pub server: Server,
+    /// `[store]`; a change needs a restart.
+    pub store: StoreUrl,
+    /// `[archive]`
+    pub archive: Archive,
+    /// `[defaults]`
+    pub defaults: Defaults,
+    /// `[budget]`: the cap over everything, if there is one.
+    pub budget: Option<Budget>,
+    /// `[routes.*]`
+    pub routes: BTreeMap<RouteName, Arc<Route>>,
+    /// `[[rules]]`, first match wins.
+    pub rules: Vec<Rule>,
+    /// `[tenants.*]`
+    pub tenants: BTreeMap<TenantName, Arc<Tenant>>,
+    /// SHA-256 of a key → whose it is.
+    pub keys: HashMap<[u8; 32], Arc<Tenant>>,
+    /// `[guard]`
+    pub guard: Guard,
+    /// `[alerts]`
+    pub alerts: Alerts,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+    /// Things that are legal and that the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    /// How clients reach us, for links; taken from their own `Host` if not set.
+    pub public_url: Option<String>,
+    /// Largest request body, bytes.
+    pub body_bytes_max: usize,
+    /// How long a stop waits for what is under way.
+    pub drain: Duration,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `sqlite:PATH`
+    Sqlite(PathBuf),
+    /// `postgres://…`
+    Postgres(Secret),
+}
+
+/// `[archive]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Where finished clips are copied: `None` streams from the provider only.
+    pub url: Option<String>,
+    /// How long they are kept.
+    pub keep: Duration,
+}
+
+/// `[defaults]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// The model of a wish that names none.
+    pub model: ModelName,
+    /// How long a create waits for its outcome before it answers `queued`.
+    pub answer_after: Duration,
+}
+
+/// One way to get video made.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name in the file.
+    pub name: RouteName,
+    /// The dialect it speaks.
+    pub provider: &'static dyn Provider,
+    /// Whether it is the simulator inside this process, whose address is known once it runs.
+    pub simulated: bool,
+    /// Where it is and how we prove who we are.
+    pub endpoint: Endpoint,
+    /// `false` takes it out of every plan; jobs that it has are followed to their end.
+    pub enabled: bool,
+    /// Where it processes.
+    pub region: Option<String>,
+    /// Its account's limits.
+    pub limits: Limits,
+    /// Its account's cap, if it has one.
+    pub budget: Option<Budget>,
+    /// What it offers, by public name.
+    pub models: BTreeMap<ModelName, Offer>,
+    /// When its jobs are asked about.
+    pub poll: PollSchedule,
+    /// The longest wait for the reply to a submission; past it the outcome is unknown.
+    pub submit_timeout: Duration,
+    /// Whether a failed job is billed there.
+    pub bills_failed: bool,
+    /// What ends an attempt whose outcome is unknown.
+    pub unknown: UnknownPolicy,
+    /// Hosts that result addresses may be on, beside the endpoint's own; `*.` matches subdomains.
+    pub content_hosts: Vec<String>,
+    /// Verifies its callbacks; several while one is being replaced.
+    pub webhook_secrets: Vec<Secret>,
+}
+
+/// Requests per minute and jobs at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Creates per minute.
+    pub rpm: Option<u32>,
+    /// Jobs in flight.
+    pub in_flight: Option<u32>,
+}
+
+/// When a route's jobs are asked about: often in the first minute, then less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollSchedule {
+    /// Between polls in the first minute.
+    pub early: Duration,
+    /// Between polls afterwards.
+    pub late: Duration,
+}
+
+/// What ends an attempt whose outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPolicy {
+    /// How long after the attempt a missing job counts as never accepted, where the upstream lists its jobs.
+    pub grace: Duration,
+    /// How long after the attempt policy ends it without evidence.
+    pub give_up: Duration,
+    /// Whether it then counts as spent.
+    pub counts_as_spent: bool,
+}
+
+/// What a route offers under one public model name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What the route calls it.
+    pub upstream_model: String,
+    /// Lengths, ascending, never empty.
+    pub seconds: Vec<Seconds>,
+    /// Sizes, never empty, each with a price.
+    pub sizes: Vec<Size>,
+    /// Per second.
+    pub price: Price,
+    /// The last day it is offered.
+    pub sunset: Option<Date>,
+    /// What to do about a length or size that is not offered.
+    pub fit: Fit,
+}
+
+/// The price of a second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Price {
+    /// Whatever the size.
+    Flat(MicroUsd),
+    /// By size class.
+    BySize(BTreeMap<SizeClass, MicroUsd>),
+}
+
+/// What to do about a length or size that a route does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// Not eligible.
+    #[default]
+    Exact,
+    /// The nearest one; the shorter of two equally near.
+    Nearest,
+    /// The next longer or larger one.
+    Up,
+    /// The next shorter or smaller one.
+    Down,
+}
+
+/// A policy entry: who is served by what.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Whom it matches.
+    pub when: When,
+    /// The routes, in the file's order, each with its weight.
+    pub routes: Vec<(Arc<Route>, u32)>,
+    /// How to order them.
+    pub choose: Choose,
+}
+
+/// What a rule matches; an empty list or `None` matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// Tenants.
+    pub tenant: Vec<TenantName>,
+    /// Public model names.
+    pub model: Vec<ModelName>,
+    /// Sizes.
+    pub size: Vec<Size>,
+    /// Lengths.
+    pub seconds: Vec<Seconds>,
+    /// The tenant's residency.
+    pub residency: Option<String>,
+}
+
+/// How the routes of a rule are ordered for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choose {
+    /// As written.
+    Ordered,
+    /// By lot, in proportion to their weights; the same job always draws the same lot.
+    Weighted,
+    /// By the price of this wish.
+    Cheapest,
+}
+
+/// Who pays.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Its name in the file.
+    pub name: TenantName,
+    /// What it may spend; a tenant without a budget may spend nothing.
+    pub budget: Budget,
+    /// Its own limits.
+    pub limits: Limits,
+    /// The models it may ask for; empty allows all.
+    pub models: Vec<ModelName>,
+    /// The longest clip it may ask for.
+    pub seconds_max: Option<Seconds>,
+    /// The dearest clip it may ask for.
+    pub cost_max: Option<MicroUsd>,
+    /// Where its jobs may be processed.
+    pub residency: Option<String>,
+    /// What it is charged, for reports.
+    pub charge: Option<Charge>,
+    /// Whether answers tell it which route served.
+    pub show_route: bool,
+    /// Where its events go.
+    pub webhook: Option<Webhook>,
+}
+
+/// What a tenant is charged for a clip that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// The same for every clip.
+    PerClip(MicroUsd),
+    /// By its length.
+    PerSecond(MicroUsd),
+}
+
+/// A cap and the period it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// `None` is `"unlimited"`, which has to be written out.
+    pub cap: Option<MicroUsd>,
+    /// The period.
+    pub per: Per,
+    /// Whose midnight it is.
+    pub timezone: TimeZone,
+    /// Percentages of the cap that are worth a warning, ascending.
+    pub warn: Vec<u8>,
+}
+
+/// A budget's period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Per {
+    /// From midnight.
+    Day,
+    /// From Monday's midnight.
+    Week,
+    /// From the first's midnight.
+    Month,
+    /// For ever.
+    Total,
+}
+
+/// An address of somebody else's that we tell events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where.
+    pub url: String,
+    /// Signs what we send.
+    pub secret: Secret,
+}
+
+/// `[guard]`: refusals ahead of any provider.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// The longest prompt, characters.
+    pub prompt_chars_max: usize,
+    /// Prompts that match one are refused.
+    pub deny: Vec<regex::Regex>,
+}
+
+/// `[alerts]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alerts {
+    /// Where alerts go.
+    pub webhook: Option<Webhook>,
+    /// The share of attempts that may be retries, in thousandths.
+    pub retry_permille: u32,
+    /// How many days before a sunset to warn.
+    pub sunset_days: u32,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Whether logs are JSON; text otherwise.
+    pub log_json: bool,
+}
+
+/// The policy in force, swapped as a whole.
+#[derive(Debug)]
+pub struct Current(ArcSwap<Policy>);
+
+impl Current {
+    /// Puts the first one in force.
+    pub fn new(policy: Policy) -> Self {
+        Self(ArcSwap::from_pointee(policy))
+    }
+
+    /// The policy in force now. Taken once per request.
+    pub fn snapshot(&self) -> Arc<Policy> {
+        self.0.load_full()
+    }
+
+    /// Puts another one in force.
+    pub fn swap(&self, policy: Policy) {
+        self.0.store(Arc::new(policy));
+    }
+}

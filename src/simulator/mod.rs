@@ -1,0 +1,1 @@
+//! The simulator: a provider of our own, with a bill.
