@@ -18,6 +18,12 @@ use crate::money::MicroUsd;
 use crate::secret::Secret;
 use crate::video::{Reference, Seconds, Size, Upload};
 
+pub mod azure;
+mod codec;
+mod cometapi;
+mod openai;
+mod openai_compatible;
+
 /// Where a route's upstream is, and how we prove who we are.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -385,7 +391,8 @@ pub trait Provider: Sync + fmt::Debug {
 }
 
 /// Every dialect the gateway speaks. To add one: write its file, add its line.
-pub static PROVIDERS: &[&dyn Provider] = &[];
+pub static PROVIDERS: &[&dyn Provider] =
+    &[&openai::PROFILE, &azure::PROFILE, &cometapi::PROFILE, &openai_compatible::PROFILE, &openai::SIMULATOR];
 
 /// The dialect of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Provider> {
