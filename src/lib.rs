@@ -7,7 +7,21 @@
 //! The modules below are listed from the street down to the cellar. A module may use what stands
 //! below it and nothing above it; `tests/tidy.rs` holds us to that.
 
+// The parts together, as plain data; then how we answer.
+mod reply;
+mod refusal;
+
+// Parts that touch the world.
+mod store;
+mod upstream;
+mod limits;
+mod health;
+mod metrics;
+
 // Rules: decisions without side effects.
+mod estimate;
+mod eta;
+mod auth;
 mod price;
 mod plan;
 mod wire;
@@ -23,8 +37,5 @@ mod id;
 mod clock;
 mod secret;
 
-// Being built.
-mod store;
-mod metrics;
-mod estimate;
+// A provider of our own; uses the words and nothing else.
 pub mod simulator;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `filmgate` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    filmgate::main()
+}

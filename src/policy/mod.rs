@@ -38,6 +38,8 @@ pub struct Policy {
     pub budget: Option<Budget>,
     /// `[routes.*]`
     pub routes: BTreeMap<RouteName, Arc<Route>>,
+    /// Routes of earlier files that are in this one no more; filled in by a reload.
+    pub retired: BTreeMap<RouteName, Arc<Route>>,
     /// `[[rules]]`, first match wins.
     pub rules: Vec<Rule>,
     /// `[tenants.*]`
@@ -52,6 +54,13 @@ pub struct Policy {
     pub telemetry: Telemetry,
     /// Things that are legal and that the operator should know.
     pub warnings: Vec<String>,
+}
+
+impl Policy {
+    /// A route by name, also one that the file has no more: jobs that it took are followed to their end.
+    pub fn route_of(&self, name: &RouteName) -> Option<&Arc<Route>> {
+        self.routes.get(name).or_else(|| self.retired.get(name))
+    }
 }
 
 /// `[server]`

@@ -1,0 +1,213 @@
+//! Spine one: take a tenant's wish for a video and hand it to a provider.
+//!
+//! The order is the promise. Limits come before money, so a request that is turned away never touches
+//! the books; money before sending; and nothing that may have been sent is ever forgotten, whether or not
+//! the client is still there to hear of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use http::Request;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::intake::{self, Caller};
+use super::view;
+use crate::budget::{Account, Booking};
+use crate::clock::Timestamp;
+use crate::dispatch::{Order, Parts, dispatch, keep_those_that_can};
+use crate::gateway::Gateway;
+use crate::id::{JobId, RouteName};
+use crate::job::State;
+use crate::limits::Passed;
+use crate::money::MicroUsd;
+use crate::plan::{Pin, Plan, plan};
+use crate::policy::Guard;
+use crate::price;
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply};
+use crate::store::{Job, NewJob};
+use crate::video::{Origin, Reference, Wish};
+use crate::{estimate, wire};
+
+/// Which of the operations that make a clip.
+#[derive(Clone, Copy, Debug)]
+pub enum Making {
+    /// `POST /videos`
+    Create,
+    /// `POST /videos/{id}/remix`
+    Remix(JobId),
+    /// `POST /videos/edits`
+    Edit,
+    /// `POST /videos/extensions`
+    Extend,
+}
+
+/// Makes a clip.
+pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    if gw.stop.is_cancelled() {
+        return Err(Refusal::Stopping);
+    }
+    let passed = gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
+    let form = intake::form(gw, &caller.policy, request).await?;
+    let wish = match making {
+        Making::Create => wire::create(form)?,
+        Making::Remix(source) => wire::remix(source, form)?,
+        Making::Edit => wire::edit(form)?,
+        Making::Extend => wire::extend(form)?,
+    };
+    guard(&caller.policy.guard, &wish)?;
+
+    let order = order(gw, &caller, wish).await?;
+    let job = detached(gw, order, caller.policy.defaults.answer_after).await?;
+    let mut reply = reply::json(view::video(gw, &caller, &job));
+    headers(gw, &caller, &job, passed, &mut reply).await;
+    Ok(reply)
+}
+
+/// What a wish would cost, without making it.
+pub async fn price_only(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let form = intake::form(gw, &caller.policy, request).await?;
+    let wish = wire::create(form)?;
+    let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, gw.clock.now().utc_date())?;
+    Ok(reply::json(estimate.to_json()))
+}
+
+/// Refusals ahead of any provider: they cost nothing and nobody learns of the prompt.
+fn guard(guard: &Guard, wish: &Wish) -> Result<(), Refusal> {
+    if wish.prompt.chars().count() > guard.prompt_chars_max {
+        return Err(Refusal::PromptTooLong { chars_max: guard.prompt_chars_max });
+    }
+    if guard.deny.iter().any(|pattern| pattern.is_match(&wish.prompt)) {
+        return Err(Refusal::Denied);
+    }
+    Ok(())
+}
+
+/// Plans a wish and prices it: everything that can be decided before money is touched.
+async fn order(gw: &Gateway, caller: &Caller, wish: Wish) -> Result<Order, Refusal> {
+    let (id, at) = (JobId::mint(), gw.clock.now());
+    let source = source(gw, caller, &wish).await?;
+    let (characters, lives_on) = characters(gw, caller, &wish).await?;
+    let pin = source.as_ref().map(|job| Pin {
+        route: job.route.clone(),
+        model: job.model.clone(),
+        seconds: job.seconds,
+        size: job.size,
+    });
+    let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), at.utc_date(), id.seed())?;
+    if let Some(route) = lives_on {
+        plan.candidates.retain(|candidate| candidate.route.name == route);
+    }
+    let parts = Parts { source: source.and_then(|job| job.upstream_id.clone()), characters, wish };
+    let speaks = keep_those_that_can(&mut plan, &parts);
+    let Some(first) = plan.candidates.first() else {
+        return Err(Refusal::Unsupported(speaks.unwrap_or("Nobody who may make this video for you can use these inputs.")));
+    };
+    if let Some(Reference::Upload(upload)) = &parts.wish.reference {
+        wire::check_reference_size(upload, first.size)?;
+    }
+    let job = new_job(caller, id, at, &plan, &parts, price::charge(caller.tenant.charge, first.seconds));
+    Ok(Order { policy: caller.policy.clone(), job, plan, parts })
+}
+
+/// The tenant's own finished job that a clip is made from.
+async fn source(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<Option<Arc<Job>>, Refusal> {
+    let Some(id) = wish.origin.source_job() else { return Ok(None) };
+    let job = gw.store.job(&caller.tenant.name, id).await?.ok_or(Refusal::NoSuchVideo)?;
+    if job.state == State::Completed { Ok(Some(job)) } else { Err(Refusal::NotReady) }
+}
+
+/// The upstream's ids of a wish's characters, and the one route they all live on.
+async fn characters(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<(Vec<String>, Option<RouteName>), Refusal> {
+    let (mut ids, mut lives_on) = (Vec::new(), None);
+    for id in &wish.characters {
+        let character = gw.store.character(&caller.tenant.name, *id).await?.ok_or(Refusal::NoSuchCharacter)?;
+        if lives_on.replace(character.route.clone()).is_some_and(|other| other != character.route) {
+            return Err(Refusal::Unsupported("These characters were made by different providers and cannot meet in one video."));
+        }
+        ids.push(character.upstream_id);
+    }
+    Ok((ids, lives_on))
+}
+
+fn new_job(
+    caller: &Caller,
+    id: JobId,
+    at: Timestamp,
+    plan: &Plan,
+    parts: &Parts,
+    charge: Option<MicroUsd>,
+) -> NewJob {
+    let (policy, tenant, wish) = (&caller.policy, &caller.tenant, &parts.wish);
+    NewJob {
+        id,
+        tenant: tenant.name.clone(),
+        operation: wish.origin.operation(),
+        model: plan.model.clone(),
+        prompt: wish.prompt.clone(),
+        source: wish.origin.source_job(),
+        hidden_inputs: wish.reference.is_some() || !wish.characters.is_empty() || !matches!(wish.origin, Origin::Create),
+        end_user: wish.end_user.clone(),
+        residency: tenant.residency.clone(),
+        ceiling: plan.ceiling(),
+        bookings: vec![
+            Booking::at(Account::Gateway, policy.budget.as_ref(), at),
+            Booking::at(Account::Tenant(tenant.name.clone()), Some(&tenant.budget), at),
+        ],
+        tenant_in_flight_max: tenant.limits.in_flight,
+        charge,
+        at,
+    }
+}
+
+/// From here on the client may hang up: the money runs in a task that a stop waits for.
+///
+/// Answers when the outcome is known, or after `answer_after` with the job as it is on disk.
+async fn detached(gw: &Arc<Gateway>, order: Order, answer_after: Duration) -> Result<Arc<Job>, Refusal> {
+    let (tell, on_disk) = oneshot::channel();
+    let mut task = gw.tasks.spawn({
+        let gw = gw.clone();
+        async move {
+            let outcome = dispatch(&gw, order, tell).await;
+            gw.due.notify_one();
+            outcome
+        }
+    });
+    let known = tokio::time::timeout(answer_after, &mut task).await;
+    match known {
+        Ok(outcome) => outcome.map_err(|_| Refusal::Internal)?,
+        Err(_) => match on_disk.await {
+            Ok(job) => Ok(job),
+            // It ended before anything was written: what it says is a refusal.
+            Err(_) => task.await.map_err(|_| Refusal::Internal)?,
+        },
+    }
+}
+
+/// What the answer says of money and limits.
+async fn headers(gw: &Gateway, caller: &Caller, job: &Job, passed: Option<Passed>, reply: &mut Reply) {
+    let headers = reply.headers_mut();
+    let mut put = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("filmgate-cost", job.price.to_string());
+    let budget = &caller.tenant.budget;
+    let booking = Booking::at(Account::Tenant(caller.tenant.name.clone()), Some(budget), job.created_at);
+    if let (Some(cap), Ok(Some(balance))) = (budget.cap, gw.store.balance(&booking.account, &booking.period.key).await)
+        && let Some(left) = balance.held.plus(balance.spent).and_then(|used| cap.minus(used))
+    {
+        put("filmgate-budget-remaining", left.to_string());
+    }
+    if let Some(passed) = passed {
+        put("x-ratelimit-limit-requests", passed.rpm.to_string());
+        put("x-ratelimit-remaining-requests", passed.left.to_string());
+        put("x-ratelimit-reset-requests", format!("{}ms", 60_000 / passed.rpm.max(1)));
+    }
+    if caller.tenant.show_route {
+        put("filmgate-route", job.route.to_string());
+    }
+}

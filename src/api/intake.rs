@@ -1,0 +1,103 @@
+//! What a request is before it is anything: who sends it, by which policy, and its body, bounded in size,
+//! time and memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+
+use crate::auth;
+use crate::gateway::Gateway;
+use crate::policy::{Policy, Tenant};
+use crate::refusal::Refusal;
+use crate::wire;
+
+/// For a whole body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+/// A body that brings less than [`BODY_BYTES_PER_WINDOW`] in this time has stopped coming.
+const BODY_WINDOW: Duration = Duration::from_secs(10);
+const BODY_BYTES_PER_WINDOW: usize = 10 * 1024;
+
+/// A request whose sender is known. Holds the one snapshot of the policy that decides about it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What decides.
+    pub policy: Arc<Policy>,
+    /// Who asks.
+    pub tenant: Arc<Tenant>,
+    /// How this client reaches us, for links: scheme and authority.
+    pub base_url: String,
+}
+
+impl Caller {
+    /// Finds out who sends a request with these headers.
+    pub fn of(gw: &Gateway, headers: &HeaderMap, authority: Option<&str>) -> Result<Self, Refusal> {
+        let policy = gw.policy.snapshot();
+        let tenant = auth::authenticate(&policy, headers).map_err(|auth::Unauthenticated| Refusal::Unauthenticated)?;
+        let base_url = base_url(&policy, headers, authority);
+        Ok(Self { policy, tenant, base_url })
+    }
+}
+
+/// `public_url` if the operator set it, else what the client itself calls us.
+pub fn base_url(policy: &Policy, headers: &HeaderMap, authority: Option<&str>) -> String {
+    if let Some(url) = &policy.server.public_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
+    format!("http://{}", host.unwrap_or("localhost"))
+}
+
+/// Reads the fields of a request's body.
+pub async fn form(gw: &Gateway, policy: &Policy, request: Request<Incoming>) -> Result<wire::Form, Refusal> {
+    let (head, body) = request.into_parts();
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(Refusal::Invalid(wire::Fault {
+            kind: wire::FaultKind::UnsupportedMedia,
+            param: None,
+            code: Some("unsupported_content_encoding"),
+            message: "Send the request body without Content-Encoding.".to_owned(),
+        }));
+    }
+    let bytes_max = policy.server.body_bytes_max;
+    let declared = head.headers.get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
+    let expected = declared.or(body.size_hint().upper()).map_or(bytes_max, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    if expected > bytes_max {
+        return Err(Refusal::BodyTooLarge { bytes_max });
+    }
+    let kib = u32::try_from(expected / 1024 + 1).unwrap_or(u32::MAX);
+    let _room = tokio::time::timeout(BODY_WINDOW, gw.body_kib.acquire_many(kib))
+        .await
+        .map_err(|_| Refusal::Overloaded)?
+        .map_err(|_| Refusal::Stopping)?;
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(body, bytes_max)).await.map_err(|_| Refusal::BodyTimeout)??;
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    Ok(wire::read_form(content_type, bytes).await?)
+}
+
+async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let mut bytes = BytesMut::new();
+    let (mut window_ends, mut in_window) = (tokio::time::Instant::now() + BODY_WINDOW, 0);
+    loop {
+        let frame = match tokio::time::timeout_at(window_ends, body.frame()).await {
+            Ok(Some(frame)) => frame.map_err(|_| Refusal::Malformed("The request body ended early or is badly framed."))?,
+            Ok(None) => return Ok(bytes.freeze()),
+            Err(_) if in_window >= BODY_BYTES_PER_WINDOW => {
+                (window_ends, in_window) = (tokio::time::Instant::now() + BODY_WINDOW, 0);
+                continue;
+            }
+            Err(_) => return Err(Refusal::BodyTimeout),
+        };
+        if let Ok(data) = frame.into_data() {
+            in_window += data.len();
+            if bytes.len() + data.len() > bytes_max {
+                return Err(Refusal::BodyTooLarge { bytes_max });
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A job as its tenant sees it.
+
+use std::time::Duration;
+
+use super::intake::Caller;
+use crate::clock::Timestamp;
+use crate::gateway::Gateway;
+use crate::job::State;
+use crate::store::Job;
+use crate::wire::{self, VideoView};
+
+/// How long a link to content is good for.
+const LINK_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// The public JSON of a job.
+pub fn video(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
+    let output_url = output_url(gw, caller, job, gw.clock.now());
+    wire::video(&view(caller, job, output_url.as_deref()))
+}
+
+/// The public JSON of a page of jobs.
+pub fn list<'a>(gw: &Gateway, caller: &Caller, jobs: impl Iterator<Item = &'a Job>, has_more: bool) -> Vec<u8> {
+    let now = gw.clock.now();
+    let linked: Vec<(&Job, Option<String>)> = jobs.map(|job| (job, output_url(gw, caller, job, now))).collect();
+    let views: Vec<VideoView<'_>> = linked.iter().map(|(job, url)| view(caller, job, url.as_deref())).collect();
+    wire::list(&views, has_more)
+}
+
+/// A link to the bytes of a completed job, good for an hour.
+fn output_url(gw: &Gateway, caller: &Caller, job: &Job, now: Timestamp) -> Option<String> {
+    if job.state != State::Completed {
+        return None;
+    }
+    let token = gw.links.token(job.id, &job.tenant, now.after(LINK_GOOD_FOR));
+    Some(format!("{}/v1/videos/{}/content?token={token}", caller.base_url, job.id))
+}
+
+fn view<'a>(caller: &Caller, job: &'a Job, output_url: Option<&'a str>) -> VideoView<'a> {
+    VideoView {
+        id: job.id,
+        model: &job.model,
+        status: wire::public_status(job.state),
+        progress: if job.state == State::Completed { 100 } else { job.progress },
+        created_at: job.created_at,
+        completed_at: job.ended_at.filter(|_| job.state == State::Completed),
+        expires_at: job.expires_at,
+        prompt: &job.prompt,
+        size: job.size,
+        seconds: job.seconds,
+        remixed_from_video_id: job.source.filter(|_| job.operation == "remix"),
+        error: job.error.as_ref().map(|error| (error.code.as_str(), error.message.as_str())),
+        output_url,
+        route: caller.tenant.show_route.then_some(job.route.as_str()),
+    }
+}

@@ -1,0 +1,155 @@
+//! Boot: builds every part once, in the order in which they need each other; owns stopping.
+//!
+//! The listeners are bound last, after the books are open and what a crash left behind is known, so that
+//! a gateway that accepts connections is one that can keep its promises.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::gateway::Gateway;
+use crate::health::Health;
+use crate::limits::Limits;
+use crate::link::Links;
+use crate::metrics::Metrics;
+use crate::policy::{Current, Policy, StoreUrl};
+use crate::reload::Reloader;
+use crate::store::Store;
+use crate::store::sqlite::Sqlite;
+use crate::upstream::Upstream;
+use crate::{admin, jobs, ops, routes, server};
+
+/// Request bodies in memory at a time, kibibytes: 256 MiB.
+const BODY_KIB: usize = 256 * 1024;
+/// After readiness is withdrawn, before connections are turned away: what a load balancer needs to notice.
+const UNREADY_FOR: Duration = Duration::from_millis(200);
+
+/// What the command line decides; everything else is in the file.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The policy file.
+    pub config: PathBuf,
+    /// Instead of `[server].listen`.
+    pub listen: Option<SocketAddr>,
+    /// Instead of `[server].admin`.
+    pub admin: Option<SocketAddr>,
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Its parts.
+    gw: Arc<Gateway>,
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    servers: TaskTracker,
+}
+
+/// Starts a gateway and answers once it serves.
+pub async fn start(settings: Settings) -> anyhow::Result<Running> {
+    let clock = Clock::default();
+    let (reloader, policy) = Reloader::start(&settings.config, clock.now())?;
+    for warning in &policy.warnings {
+        warn!("{warning}");
+    }
+    let store = open_store(&policy)?;
+    let unknown = store.recover(clock.now()).await?;
+    if unknown > 0 {
+        warn!(jobs = unknown, "submissions were under way when the gateway last stopped; they are looked for upstream");
+    }
+    let links = Links::new(store.signing_key().await?);
+    let listener = bind(settings.listen.unwrap_or(policy.server.listen)).await?;
+    let admin_listener = bind(settings.admin.unwrap_or(policy.server.admin)).await?;
+    let (address, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
+
+    let metrics = Metrics::new();
+    metrics.policy_loaded(&policy, clock.now());
+    info!(policy.revision = policy.revision, "policy in force");
+    let gw = Arc::new(Gateway {
+        policy: Current::new(policy),
+        reloader,
+        store,
+        upstream: Upstream::new(),
+        simulator: OnceCell::new(),
+        limits: Limits::default(),
+        health: Health::default(),
+        metrics,
+        clock,
+        links,
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        due: Notify::new(),
+        body_kib: Semaphore::new(BODY_KIB),
+    });
+    ops::start_simulator(&gw).await.context("cannot start the simulator")?;
+    jobs::start(&gw);
+    gw.tasks.spawn(ops::follow_file(gw.clone()));
+
+    let servers = TaskTracker::new();
+    let path = { let gw = gw.clone(); move |request| routes::answer(gw.clone(), request) };
+    servers.spawn(server::serve(listener, server::rim(path), servers.clone(), gw.stop.clone()));
+    let path = { let gw = gw.clone(); move |request| admin::answer(gw.clone(), request) };
+    servers.spawn(server::serve(admin_listener, server::rim(path), servers.clone(), gw.stop.clone()));
+    info!(%address, %admin, "serving");
+    Ok(Running { gw, address, admin, servers })
+}
+
+impl Running {
+    /// Looks at the policy file now, as SIGHUP asks for.
+    pub async fn reload(&self) {
+        ops::reload(&self.gw).await;
+    }
+
+    /// Turns the gateway's clock forward, for tests of what happens in time.
+    pub fn turn_clock(&self, span: Duration) {
+        self.gw.clock.turn(span);
+    }
+
+    /// Whether the books add up; what does not, if they do not.
+    pub async fn audit(&self) -> Result<(), String> {
+        self.gw.store.audit().await.map_err(|error| error.to_string())?
+    }
+
+    /// Stops: no new work, what is under way to its end, within the policy's `drain`.
+    ///
+    /// Answers whether everything ended by itself.
+    pub async fn stop(self) -> bool {
+        let drain = self.gw.policy.snapshot().server.drain;
+        info!(drain_secs = drain.as_secs(), "stopping");
+        tokio::time::sleep(UNREADY_FOR).await;
+        self.gw.stop.cancel();
+        self.gw.tasks.close();
+        self.servers.close();
+        let ended = tokio::time::timeout(drain, async {
+            self.servers.wait().await;
+            self.gw.tasks.wait().await;
+        });
+        let clean = ended.await.is_ok();
+        if !clean {
+            error!("not everything ended in time; what was being submitted is looked for at the next start");
+        }
+        clean
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    server::bind(address).await.with_context(|| format!("cannot listen on {address}; is another program there?"))
+}
+
+/// Opens the books that the policy names.
+pub fn open_store(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
+    match &policy.store {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(Sqlite::open(path).with_context(|| format!("cannot open {}", path.display()))?)),
+        StoreUrl::Postgres(_) => anyhow::bail!("[store].url: PostgreSQL is not in this version yet; write \"sqlite:filmgate.db\""),
+    }
+}

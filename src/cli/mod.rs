@@ -1,0 +1,164 @@
+//! The command line: what each command takes, and which part does it.
+//!
+//! Exit codes are an interface: 0 done, 1 the thing asked about is wrong (a policy with faults, a
+//! gateway that is unwell), 2 the command line is.
+
+mod demo;
+pub mod estimate;
+mod jobs;
+mod key;
+pub mod report;
+mod serve;
+mod simulate;
+pub mod table;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::boot;
+use crate::clock::Clock;
+use crate::policy::load::{LoadError, load};
+use crate::policy::{Policy, schema};
+
+/// A gateway for asynchronous video generation that speaks OpenAI's /v1/videos.
+#[derive(Debug, Parser)]
+#[command(name = "filmgate", version, arg_required_else_help = false)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (also what `filmgate` alone does).
+    Serve(serve::ServeArgs),
+    /// Check a policy file: every fault with its place and remedy. Exit code 0 or 1.
+    Check(CheckArgs),
+    /// A gateway with the simulator behind it makes one clip and stays up to be looked at.
+    Demo(demo::DemoArgs),
+    /// Run the provider simulator alone.
+    Simulate(simulate::SimulateArgs),
+    /// Keys of tenants.
+    Key(key::KeyArgs),
+    /// What clips would cost, before anybody makes them.
+    Estimate(estimate::EstimateArgs),
+    /// What was spent, by tenant, route, model and day.
+    Report(report::ReportArgs),
+    /// Look at jobs.
+    Jobs(jobs::JobsArgs),
+    /// The JSON Schema of the policy file, for editors.
+    Schema,
+    /// Completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Ask a running gateway's admin listener whether it is well. Exit code 0 or 1.
+    Healthcheck {
+        /// The admin listener.
+        #[arg(long, default_value = "127.0.0.1:9090")]
+        admin: SocketAddr,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    /// The policy file.
+    #[arg(default_value = "gateway.toml")]
+    file: PathBuf,
+    /// Print the faults as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line that the process was started with.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.command.unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()))) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("filmgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Key(args) => key::run(&args),
+        Command::Estimate(args) => {
+            let policy = policy(args.config())?;
+            let text = estimate::run(&args, &policy, Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
+            print(&text)
+        }
+        Command::Report(args) => report_spend(&args),
+        Command::Jobs(args) => jobs::run(&args),
+        Command::Schema => print(&format!("{:#}\n", schema::schema())),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "filmgate", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Healthcheck { admin } => serve::healthcheck(admin),
+    }
+}
+
+fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    use std::io::IsTerminal as _;
+    match load(&args.file) {
+        Ok(policy) => {
+            let sunsets = crate::policy::sunset_warnings(&policy, Clock::default().now().utc_date(), policy.alerts.sunset_days);
+            let warnings: Vec<&String> = policy.warnings.iter().chain(&sunsets).collect();
+            if args.json {
+                return print(&format!("{:#}\n", serde_json::json!({ "faults": [], "warnings": warnings })));
+            }
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
+            let (routes, rules, tenants) = (policy.routes.len(), policy.rules.len(), policy.tenants.len());
+            print(&format!("{}: sound ({routes} routes, {rules} rules, {tenants} tenants)\n", args.file.display()))
+        }
+        Err(LoadError::Faults(faults)) if args.json => {
+            print(&format!("{:#}\n", serde_json::json!({ "faults": faults.list() })))?;
+            Ok(ExitCode::FAILURE)
+        }
+        Err(LoadError::Faults(faults)) => {
+            eprintln!("{}", faults.render(std::io::stderr().is_terminal()));
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn report_spend(args: &report::ReportArgs) -> anyhow::Result<ExitCode> {
+    let (from, until) = args.range(Clock::default().now()).map_err(anyhow::Error::msg)?;
+    let store = boot::open_books(&policy(args.config())?)?;
+    let rows = runtime()?.block_on(store.report(from, until))?;
+    print(&report::render(&rows, args))
+}
+
+/// Loads the policy that a command works with.
+fn policy(file: &std::path::Path) -> anyhow::Result<Policy> {
+    load(file).with_context(|| format!("{} cannot be used", file.display()))
+}
+
+/// A runtime for one command.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Prints, and takes a closed pipe for an answer.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

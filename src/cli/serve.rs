@@ -1,0 +1,77 @@
+//! `filmgate serve`: the gateway's life as a process.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::boot::{self, Settings};
+
+/// What `serve` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The policy file.
+    #[arg(long, default_value = "gateway.toml")]
+    config: PathBuf,
+    /// Where clients connect, instead of [server].listen.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Where operators connect, instead of [server].admin.
+    #[arg(long)]
+    admin: Option<SocketAddr>,
+}
+
+impl Default for ServeArgs {
+    fn default() -> Self {
+        Self { config: PathBuf::from("gateway.toml"), listen: None, admin: None }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
+pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let policy = super::policy(&args.config)?;
+    log(policy.telemetry.log_json);
+    drop(policy);
+    super::runtime()?.block_on(async {
+        let running = boot::start(Settings { config: args.config, listen: args.listen, admin: args.admin }).await?;
+        let (mut term, mut int, mut hup) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+        loop {
+            tokio::select! {
+                _ = hup.recv() => running.reload().await,
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+            }
+        }
+        let clean = tokio::select! {
+            clean = running.stop() => clean,
+            _ = term.recv() => false,
+            _ = int.recv() => false,
+        };
+        info!(clean, "stopped");
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+/// Where the log goes: standard error, as JSON or text; `FILMGATE_LOG` sets what is shown.
+pub fn log(json: bool) {
+    let filter = EnvFilter::try_from_env("FILMGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second subscriber is refused; the first one is as good.
+    let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+}
+
+/// Asks `/healthz`, without any part of the gateway that might be what is unwell.
+pub fn healthcheck(admin: SocketAddr) -> anyhow::Result<ExitCode> {
+    let mut stream = TcpStream::connect_timeout(&admin, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    Ok(if &head == b"HTTP/1.1 200" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,314 @@
+//! Dispatch: asks a plan's routes in order until one takes the job, or until none may be asked.
+//!
+//! The rule that keeps anybody from paying twice: the next route is asked only after evidence that this
+//! one did not take the job. Whatever might have been taken stays where it is, held, as `unknown`.
+//!
+//! Runs in a task of its own, because the client may hang up and the money may not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use crate::budget::{Account, Booking};
+use crate::gateway::Gateway;
+use crate::id::AttemptId;
+use crate::job::{Event, State, step};
+use crate::money::MicroUsd;
+use crate::plan::{Candidate, Plan};
+use crate::policy::Policy;
+use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmitError};
+use crate::refusal::{CapOf, Refusal};
+use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
+use crate::video::{Origin, Source, Wish};
+
+/// How long the outcome of a paid request is held on to while the database does not take it.
+const WRITE_DOWN_FOR: Duration = Duration::from_secs(30);
+/// When a route says it is full without saying for how long.
+const FULL_WAIT: Duration = Duration::from_secs(10);
+
+/// A wish that was planned and may now cost money.
+#[derive(Debug)]
+pub struct Order {
+    /// The policy that planned it.
+    pub policy: Arc<Policy>,
+    /// What is written down.
+    pub job: NewJob,
+    /// Whom to ask.
+    pub plan: Plan,
+    /// What to ask for.
+    pub parts: Parts,
+}
+
+/// What a submission is made of, beside what the candidate decides.
+#[derive(Debug)]
+pub struct Parts {
+    /// The wish as parsed.
+    pub wish: Wish,
+    /// The upstream's id of the clip it is made from.
+    pub source: Option<String>,
+    /// The upstream's ids of its characters.
+    pub characters: Vec<String>,
+}
+
+/// Asks the routes. `on_disk` is told once the job is durable; the result comes when its outcome is known.
+pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<Job>>) -> Result<Arc<Job>, Refusal> {
+    let mut on_disk = Some(on_disk);
+    let mut job: Option<Arc<Job>> = None;
+    let mut turned = Turned::default();
+
+    for candidate in in_order(gw, &order.plan) {
+        if let Err(limited) = gw.limits.take(&candidate.route) {
+            turned.full(candidate, limited.wait);
+            continue;
+        }
+        let attempt = new_attempt(gw, &order.policy, candidate);
+        let opened = match &job {
+            None => gw.store.open_job(order.job.clone(), attempt).await,
+            Some(job) => gw.store.open_attempt(job, attempt).await,
+        };
+        let submitting = match opened {
+            Ok(job) => job,
+            Err(OpenError::RouteFull { .. }) => {
+                turned.full(candidate, FULL_WAIT);
+                continue;
+            }
+            Err(OpenError::OverBudget { booking, .. }) if matches!(booking.account, Account::Route(_)) => {
+                turned.capped(candidate);
+                continue;
+            }
+            Err(error) => return Err(turn_down(error, order.job.ceiling)),
+        };
+        if let Some(on_disk) = on_disk.take() {
+            // The client may be gone; the job is not.
+            let _ = on_disk.send(submitting.clone());
+        }
+
+        let answer = submit(gw, candidate, &order.parts).await;
+        let (event, facts) = read(gw, candidate, &answer);
+        note(gw, &submitting, candidate, event, &answer);
+        let after = write_down(gw, submitting, event, facts).await?;
+        match answer {
+            Err(SubmitError::Rejected(rejection)) => return Err(Refusal::Rejected(rejection)),
+            Err(SubmitError::NotSent(_) | SubmitError::Refused { .. }) => turned.asked(candidate, &answer),
+            Ok(_) | Err(SubmitError::Unclear(_)) => return Ok(after),
+        }
+        job = Some(after);
+    }
+
+    if let Some(job) = job {
+        let error = Some(JobError { code: "no_route_available".to_owned(), message: "Nobody could make this video.".to_owned() });
+        write_down(gw, job, Event::Exhausted, Facts { error, ..Facts::default() }).await?;
+    }
+    Err(turned.refusal(order.job.ceiling))
+}
+
+/// The plan's order, with routes that did not answer lately asked last.
+fn in_order<'a>(gw: &Gateway, plan: &'a Plan) -> impl Iterator<Item = &'a Candidate> {
+    let (resting, well): (Vec<_>, Vec<_>) = plan.candidates.iter().partition(|c| gw.health.is_resting(&c.route.name));
+    well.into_iter().chain(resting)
+}
+
+fn new_attempt(gw: &Gateway, policy: &Policy, candidate: &Candidate) -> NewAttempt {
+    let (route, at) = (&candidate.route, gw.clock.now());
+    debug_assert!(policy.routes.contains_key(&route.name), "a plan is made of the policy's own routes");
+    NewAttempt {
+        id: AttemptId::mint(),
+        route: route.name.clone(),
+        upstream_model: candidate.upstream_model.clone(),
+        seconds: candidate.seconds,
+        size: candidate.size,
+        price: candidate.price,
+        booking: Booking::at(Account::Route(route.name.clone()), route.budget.as_ref(), at),
+        in_flight_max: route.limits.in_flight,
+        at,
+        due_at: at.after(route.submit_timeout).after(route.poll.late),
+    }
+}
+
+async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts) -> Result<Accepted, SubmitError> {
+    use crate::provider::{SubmissionOrigin as Of, SubmissionSource as From};
+
+    let id = parts.source.as_deref().unwrap_or_default();
+    let from = |source: &'_ Source| match source {
+        Source::Job(_) => None,
+        Source::Upload(upload) => Some(upload.clone()),
+    };
+    let upload = match &parts.wish.origin {
+        Origin::Edit(source) | Origin::Extend(source) => from(source),
+        Origin::Create | Origin::Remix(_) => None,
+    };
+    let source = upload.as_ref().map_or(From::Id(id), From::Upload);
+    let submission = Submission {
+        model: &candidate.upstream_model,
+        prompt: &parts.wish.prompt,
+        seconds: candidate.seconds,
+        size: candidate.size,
+        reference: parts.wish.reference.as_ref(),
+        characters: &parts.characters,
+        origin: match &parts.wish.origin {
+            Origin::Create => Of::Create,
+            Origin::Remix(_) => Of::Remix(id),
+            Origin::Edit(_) => Of::Edit(source),
+            Origin::Extend(_) => Of::Extend(source),
+        },
+    };
+    let provider = candidate.route.provider;
+    gw.upstream.pay(&candidate.route, |endpoint, proof| provider.submit(endpoint, proof, &submission)).await
+}
+
+/// What an answer means for the job.
+fn read(gw: &Gateway, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) -> (Event, Facts) {
+    let due_at = Some(gw.clock.now().after(candidate.route.poll.early));
+    match answer {
+        Ok(accepted) => {
+            let progress = accepted.progress.as_ref();
+            let facts = Facts {
+                upstream_id: Some(accepted.upstream_id.clone()),
+                progress: progress.and_then(|p| p.percent),
+                outcome: Some("accepted"),
+                due_at,
+                ..Facts::default()
+            };
+            // A reply that says more than "queued" is left to the first poll: one place reads ends.
+            (Event::Accepted, facts)
+        }
+        Err(SubmitError::NotSent(_)) => (Event::TurnedAway, outcome("not_sent")),
+        Err(SubmitError::Refused { reason, .. }) => (Event::TurnedAway, outcome(reason.as_str())),
+        Err(SubmitError::Rejected(rejection)) => {
+            let code = rejection.code.clone().unwrap_or_else(|| "invalid_request".to_owned());
+            let error = Some(JobError { code, message: rejection.message.clone() });
+            (Event::Rejected, Facts { error, ..outcome("rejected") })
+        }
+        Err(SubmitError::Unclear(_)) => (Event::Unclear, Facts { due_at, ..outcome("unclear") }),
+    }
+}
+
+fn outcome(word: &'static str) -> Facts {
+    Facts { outcome: Some(word), ..Facts::default() }
+}
+
+/// Tells health, metrics and the log how an attempt went.
+fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &Result<Accepted, SubmitError>) {
+    let route = &candidate.route.name;
+    gw.metrics.attempt(route, &job.model, read_outcome(answer), job.attempts > 1);
+    match answer {
+        Ok(_) | Err(SubmitError::Rejected(_)) => gw.health.answered(route),
+        Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => gw.health.failed(route),
+        Err(SubmitError::Refused { retry_after_secs, .. }) => {
+            if let Some(secs) = retry_after_secs {
+                gw.health.rests(route, Duration::from_secs(*secs));
+            }
+        }
+    }
+    match answer {
+        Ok(accepted) => {
+            info!(job.id = %job.id, route.name = %route, upstream.id = %accepted.upstream_id, "accepted");
+            if matches!(accepted.progress.as_ref().map(|p| &p.phase), Some(Phase::Failed { .. })) {
+                info!(job.id = %job.id, "accepted and already failed; the first poll will say why");
+            }
+        }
+        Err(error) => warn!(job.id = %job.id, route.name = %route, ?event, ?error, "not accepted"),
+    }
+}
+
+fn read_outcome(answer: &Result<Accepted, SubmitError>) -> &'static str {
+    match answer {
+        Ok(_) => "accepted",
+        Err(SubmitError::NotSent(_)) => "not_sent",
+        Err(SubmitError::Refused { reason, .. }) => reason.as_str(),
+        Err(SubmitError::Rejected(_)) => "rejected",
+        Err(SubmitError::Unclear(_)) => "unclear",
+    }
+}
+
+/// Writes what is known of an attempt, for as long as it takes up to a bound.
+///
+/// Past the bound the job's row still says `submitting`, which is the truth a restart recovers from; the
+/// upstream's id goes to the log so that a person could do it too.
+pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Facts) -> Result<Arc<Job>, Refusal> {
+    let mut wait = Duration::from_millis(50);
+    let give_up = tokio::time::Instant::now() + WRITE_DOWN_FOR;
+    loop {
+        let step = step(job.state, event).map_err(|illegal| {
+            error!(job.id = %job.id, %illegal, "a job saw what it cannot see");
+            Refusal::Internal
+        })?;
+        match gw.store.apply(&job, step, facts.clone(), gw.clock.now()).await {
+            Ok(job) => return Ok(job),
+            Err(ApplyError::Duplicate(upstream_id)) => {
+                error!(job.id = %job.id, upstream.id = upstream_id, "the upstream gave one id to two jobs; this one stays unknown");
+                let unclear = Facts { outcome: Some("unclear"), ..Facts::default() };
+                return Box::pin(write_down(gw, job, Event::Unclear, unclear)).await;
+            }
+            Err(ApplyError::Moved) => match gw.store.job(&job.tenant, job.id).await {
+                Ok(Some(now)) if now.version != job.version => job = now,
+                Ok(_) | Err(_) => tokio::time::sleep(wait).await,
+            },
+            Err(ApplyError::Store(why)) => {
+                error!(job.id = %job.id, ?event, upstream.id = facts.upstream_id, %why, "an outcome cannot be written down yet");
+                tokio::time::sleep(wait).await;
+            }
+        }
+        wait = (wait * 2).min(Duration::from_secs(2));
+        if tokio::time::Instant::now() > give_up {
+            return if job.state == State::Submitting && event != Event::Rejected { Ok(job) } else { Err(Refusal::Internal) };
+        }
+    }
+}
+
+/// Why nothing was opened.
+fn turn_down(error: OpenError, ceiling: MicroUsd) -> Refusal {
+    match error {
+        OpenError::TenantFull { in_flight } => Refusal::TenantFull { in_flight },
+        OpenError::RouteFull { .. } => Refusal::RoutesFull { wait: FULL_WAIT },
+        OpenError::OverBudget { booking, left } => match &booking.account {
+            Account::Tenant(name) => Refusal::OverBudget { ceiling, left: Some(left), whose: CapOf::Tenant(name.clone()) },
+            Account::Gateway | Account::Route(_) => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
+        },
+        OpenError::Moved => Refusal::Internal,
+        OpenError::Store(why) => Refusal::Unavailable(why),
+    }
+}
+
+/// Why each candidate was not it.
+#[derive(Debug, Default)]
+struct Turned {
+    why: Vec<String>,
+    full: Option<Duration>,
+    capped: bool,
+    unavailable: bool,
+}
+
+impl Turned {
+    fn full(&mut self, candidate: &Candidate, wait: Duration) {
+        self.why.push(format!("{}: at its limit", candidate.route.name));
+        self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
+    }
+
+    fn capped(&mut self, candidate: &Candidate) {
+        self.why.push(format!("{}: at its cap", candidate.route.name));
+        self.capped = true;
+    }
+
+    fn asked(&mut self, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) {
+        self.why.push(format!("{}: {}", candidate.route.name, read_outcome(answer)));
+        match answer {
+            Err(SubmitError::Refused { reason: RefusedReason::RateLimited | RefusedReason::TooManyJobs, retry_after_secs, .. }) => {
+                let wait = retry_after_secs.map_or(FULL_WAIT, Duration::from_secs);
+                self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
+            }
+            _ => self.unavailable = true,
+        }
+    }
+
+    /// A route that is merely busy is worth waiting for, whatever the others said.
+    fn refusal(self, ceiling: MicroUsd) -> Refusal {
+        match self {
+            Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },
+            Self { capped: true, unavailable: false, .. } => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
+            Self { why, .. } => Refusal::NoRoute { why: why.join("; "), wait: FULL_WAIT },
+        }
+    }
+}

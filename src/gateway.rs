@@ -1,0 +1,58 @@
+//! The gateway: its parts together, as plain data. Built once by `boot`; only the two spines and the
+//! workers see it whole.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::limits::Limits;
+use crate::link::Links;
+use crate::metrics::Metrics;
+use crate::policy::Current;
+use crate::reload::Reloader;
+use crate::simulator::Simulator;
+use crate::store::Store;
+use crate::upstream::Upstream;
+
+/// The parts, and nothing else.
+pub struct Gateway {
+    /// What the operator decided.
+    pub policy: Current,
+    /// Puts a new policy in force.
+    pub reloader: Reloader,
+    /// Everything durable.
+    pub store: Arc<dyn Store>,
+    /// The way out.
+    pub upstream: Upstream,
+    /// Requests per minute.
+    pub limits: Limits,
+    /// Which routes answered lately.
+    pub health: Health,
+    /// The simulator inside this process, once a route needed it.
+    pub simulator: OnceCell<Simulator>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What time it is.
+    pub clock: Clock,
+    /// Signs links to content.
+    pub links: Links,
+    /// Work that outlives the request it came from; a stop waits for it.
+    pub tasks: TaskTracker,
+    /// Tells everybody that the gateway is stopping.
+    pub stop: CancellationToken,
+    /// Rings when a job may be due earlier than the poller expects.
+    pub due: Notify,
+    /// Kibibytes of request bodies that may be in memory at a time.
+    pub body_kib: Semaphore,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gateway")
+    }
+}

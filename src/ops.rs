@@ -1,0 +1,76 @@
+//! Operation: following the policy's file, and the simulator that a policy may ask for.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use crate::gateway::Gateway;
+use crate::policy::StoreUrl;
+use crate::reload::{self, Looked};
+use crate::simulator;
+
+/// Follows the policy's file until the gateway stops.
+pub async fn follow_file(gw: Arc<Gateway>) {
+    loop {
+        tokio::select! {
+            () = gw.stop.cancelled() => return,
+            () = tokio::time::sleep(reload::EVERY) => {}
+        }
+        look(&gw, false).await;
+    }
+}
+
+/// Puts the file in force as it stands now, also if only secrets outside it changed.
+pub async fn reload(gw: &Arc<Gateway>) -> Looked {
+    look(gw, true).await
+}
+
+async fn look(gw: &Arc<Gateway>, anyway: bool) -> Looked {
+    let looking = gw.clone();
+    let look = move || looking.reloader.look(&looking.policy, looking.clock.now(), anyway);
+    let looked = match tokio::task::spawn_blocking(look).await {
+        Ok(looked) => looked,
+        Err(died) => Looked::Refused(format!("reading the file failed: {died}")),
+    };
+    match &looked {
+        Looked::Same => {}
+        Looked::Swapped(changes) => swapped(gw, changes).await,
+        Looked::Refused(why) => {
+            gw.metrics.policy_refused();
+            error!("the policy file is refused and the last good one stays in force:\n{why}");
+        }
+    }
+    looked
+}
+
+/// Tells everybody who keeps something by route or tenant.
+async fn swapped(gw: &Gateway, changes: &[String]) {
+    let policy = gw.policy.snapshot();
+    for warning in &policy.warnings {
+        warn!("{warning}");
+    }
+    if let Err(error) = start_simulator(gw).await {
+        error!(%error, "the simulator could not be started; routes to it cannot be reached");
+    }
+    gw.limits.retain(&policy);
+    gw.health.retain(|route| policy.route_of(route).is_some());
+    gw.metrics.policy_loaded(&policy, gw.clock.now());
+    info!(policy.revision = policy.revision, ?changes, "policy in force");
+}
+
+/// Starts the simulator if a route needs it and it does not run; its jobs live beside the books.
+pub async fn start_simulator(gw: &Gateway) -> io::Result<()> {
+    let policy = gw.policy.snapshot();
+    let Some(route) = policy.routes.values().find(|route| route.simulated) else { return Ok(()) };
+    let journal = match &policy.store {
+        StoreUrl::Sqlite(path) => Some(path.with_extension("simulator.jsonl")),
+        StoreUrl::Postgres(_) => None,
+    };
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let settings = simulator::Settings { listen, speed: route.speed, journal, clip_bytes_min: 0 };
+    let simulator = gw.simulator.get_or_try_init(|| simulator::start(settings)).await?;
+    gw.upstream.simulator_is_at(simulator.addr());
+    Ok(())
+}

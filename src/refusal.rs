@@ -1,0 +1,362 @@
+//! Refusals: every way a request is turned away, and the one table of what the client is told.
+//!
+//! Nothing else chooses a status code for a refusal. Two rules shape the table. A refusal that a retry
+//! cannot cure says `x-should-retry: false`, because every official SDK re-sends a 429 or a 5xx twice
+//! by itself. And what belongs to another tenant is refused exactly as what does not exist.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::id::TenantName;
+use crate::money::MicroUsd;
+use crate::plan::NoPlan;
+use crate::provider::Rejection;
+use crate::store::StoreError;
+use crate::wire;
+
+/// Why a request is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No key, or none that is in force.
+    Unauthenticated,
+    /// The request itself is wrong.
+    Invalid(wire::Fault),
+    /// The request's framing or headers are wrong; the connection is not used again.
+    Malformed(&'static str),
+    /// No such path.
+    NoSuchPath,
+    /// The path has other methods.
+    MethodNotAllowed,
+    /// `Expect` asks for something we do not do.
+    Expectation,
+    /// The body stopped coming.
+    BodyTimeout,
+    /// The body is larger than allowed.
+    BodyTooLarge {
+        /// What is allowed.
+        bytes_max: usize,
+    },
+    /// The tenant has no such video.
+    NoSuchVideo,
+    /// The tenant has no such character.
+    NoSuchCharacter,
+    /// The video has not ended.
+    NotReady,
+    /// The video has not ended, and only ended ones can be deleted.
+    NotTerminal,
+    /// The video was not made, so it has no bytes.
+    NotMade,
+    /// The video was made and its bytes are gone.
+    Expired,
+    /// This route cannot give that variant or do that operation.
+    Unsupported(&'static str),
+    /// Nobody may serve the wish.
+    NoPlan(NoPlan),
+    /// The prompt matches what the operator denies.
+    Denied,
+    /// The prompt is longer than the operator allows.
+    PromptTooLong {
+        /// What is allowed.
+        chars_max: usize,
+    },
+    /// The tenant asks too often.
+    RateLimited {
+        /// When to come back.
+        wait: Duration,
+    },
+    /// The tenant has as many jobs in flight as it may.
+    TenantFull {
+        /// How many there are.
+        in_flight: u32,
+    },
+    /// Every eligible route is at its limit.
+    RoutesFull {
+        /// When to come back.
+        wait: Duration,
+    },
+    /// The hold does not fit under a cap.
+    OverBudget {
+        /// What the wish would hold.
+        ceiling: MicroUsd,
+        /// What is left; not told for caps that are not the tenant's own.
+        left: Option<MicroUsd>,
+        /// Whose cap.
+        whose: CapOf,
+    },
+    /// An upstream refused the wish itself.
+    Rejected(Rejection),
+    /// Every eligible route was asked or passed over, and none took it.
+    NoRoute {
+        /// For the log.
+        why: String,
+        /// When to come back.
+        wait: Duration,
+    },
+    /// An upstream did not answer something free.
+    Upstream,
+    /// Money cannot be held, or the books cannot be read.
+    Unavailable(StoreError),
+    /// The gateway is stopping.
+    Stopping,
+    /// Too much at once.
+    Overloaded,
+    /// A bug of ours.
+    Internal,
+}
+
+/// Whose cap stands in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CapOf {
+    /// The tenant's.
+    Tenant(TenantName),
+    /// The gateway's own, or every eligible route's.
+    Operator,
+}
+
+/// One row of the table: what the client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The status.
+    pub status: StatusCode,
+    /// OpenAI's `type`.
+    pub kind: &'static str,
+    /// OpenAI's `code`.
+    pub code: Option<String>,
+    /// The parameter.
+    pub param: Option<String>,
+    /// For people.
+    pub message: String,
+    /// `retry-after`, seconds, 1 to 60; if given, a retry may cure it.
+    pub retry_after_secs: Option<u64>,
+}
+
+const INVALID: &str = "invalid_request_error";
+
+impl Refusal {
+    /// What the client is told.
+    pub fn told(&self) -> Told {
+        use StatusCode as S;
+        match self {
+            Self::Unauthenticated => told(
+                S::UNAUTHORIZED,
+                INVALID,
+                "invalid_api_key",
+                "Incorrect API key provided. Send a key of this gateway as 'Authorization: Bearer KEY'.",
+            ),
+            Self::Invalid(fault) => invalid(fault),
+            Self::Malformed(what) => told(S::BAD_REQUEST, INVALID, "malformed_request", what),
+            Self::NoSuchPath => told(S::NOT_FOUND, INVALID, "unknown_url", "Unknown request URL. The videos API is under /v1/videos."),
+            Self::MethodNotAllowed => told(S::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", "This URL has no such method."),
+            Self::Expectation => {
+                told(S::EXPECTATION_FAILED, INVALID, "expectation_failed", "Only 'Expect: 100-continue' can be met.")
+            }
+            Self::BodyTimeout => told(S::REQUEST_TIMEOUT, INVALID, "body_timeout", "The request body did not arrive in time.").again(1),
+            Self::BodyTooLarge { bytes_max } => told(
+                S::PAYLOAD_TOO_LARGE,
+                INVALID,
+                "request_too_large",
+                &format!("The request body is larger than the {bytes_max} bytes that this gateway takes."),
+            ),
+            Self::NoSuchVideo => told(S::NOT_FOUND, INVALID, "video_not_found", "There is no video with this id.").about("video_id"),
+            Self::NoSuchCharacter => {
+                told(S::NOT_FOUND, INVALID, "character_not_found", "There is no character with this id.").about("character_id")
+            }
+            Self::NotReady => told(
+                S::NOT_FOUND,
+                INVALID,
+                "video_not_ready",
+                "Video is not ready yet, use GET /v1/videos/{video_id} to check its status.",
+            ),
+            Self::NotTerminal => told(
+                S::CONFLICT,
+                INVALID,
+                "video_not_terminal",
+                "This video is still being made. It can be deleted once it is completed or failed.",
+            ),
+            Self::NotMade => told(S::NOT_FOUND, INVALID, "video_failed", "This video failed, so it has no content."),
+            Self::Expired => told(S::GONE, INVALID, "video_expired", "The content of this video has expired."),
+            Self::Unsupported(what) => told(S::BAD_REQUEST, INVALID, "unsupported", what),
+            Self::NoPlan(why) => no_plan(why),
+            Self::Denied => {
+                told(S::BAD_REQUEST, INVALID, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt")
+            }
+            Self::PromptTooLong { chars_max } => told(
+                S::BAD_REQUEST,
+                INVALID,
+                "string_above_max_length",
+                &format!("The prompt is longer than the {chars_max} characters that this gateway takes."),
+            )
+            .about("prompt"),
+            Self::RateLimited { wait } => {
+                told(S::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", "Too many requests. Try again later.").after(*wait)
+            }
+            Self::TenantFull { in_flight } => told(
+                S::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "concurrency_limit_exceeded",
+                &format!("{in_flight} videos are being made for you already, which is your limit. Try again when one is done."),
+            )
+            .again(10),
+            Self::RoutesFull { wait } => told(
+                S::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                "Everybody who could make this video is busy. Try again later.",
+            )
+            .after(*wait),
+            Self::OverBudget { ceiling, left, whose } => over_budget(*ceiling, *left, whose),
+            Self::Rejected(rejection) => Told {
+                status: rejection.status,
+                kind: INVALID,
+                code: rejection.code.clone(),
+                param: rejection.param.clone(),
+                message: rejection.message.clone(),
+                retry_after_secs: None,
+            },
+            Self::NoRoute { wait, .. } => told(
+                S::SERVICE_UNAVAILABLE,
+                "service_unavailable_error",
+                "no_route_available",
+                "Nobody who could make this video can be reached at the moment. Nothing was charged.",
+            )
+            .after(*wait),
+            Self::Upstream => {
+                told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2)
+            }
+            Self::Unavailable(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "service_unavailable_error",
+                "ledger_unavailable",
+                "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.",
+            )
+            .again(5),
+            Self::Stopping => {
+                told(S::SERVICE_UNAVAILABLE, "service_unavailable_error", "server_is_stopping", "The gateway is restarting.").again(2)
+            }
+            Self::Overloaded => {
+                told(S::SERVICE_UNAVAILABLE, "service_unavailable_error", "server_is_overloaded", "Too much at once.").again(1)
+            }
+            Self::Internal => {
+                told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. Nothing was ordered.")
+            }
+        }
+    }
+
+    /// Whether the connection must not be used again.
+    pub const fn closes(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::BodyTimeout | Self::BodyTooLarge { .. } | Self::Expectation | Self::Stopping)
+    }
+}
+
+fn told(status: StatusCode, kind: &'static str, code: &str, message: &str) -> Told {
+    Told { status, kind, code: Some(code.to_owned()), param: None, message: message.to_owned(), retry_after_secs: None }
+}
+
+impl Told {
+    fn about(mut self, param: &str) -> Self {
+        self.param = Some(param.to_owned());
+        self
+    }
+
+    fn again(mut self, secs: u64) -> Self {
+        self.retry_after_secs = Some(secs.clamp(1, 60));
+        self
+    }
+
+    fn after(self, wait: Duration) -> Self {
+        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.again(secs)
+    }
+}
+
+fn invalid(fault: &wire::Fault) -> Told {
+    let status = match fault.kind {
+        wire::FaultKind::Invalid => StatusCode::BAD_REQUEST,
+        wire::FaultKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        wire::FaultKind::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    };
+    Told {
+        status,
+        kind: INVALID,
+        code: fault.code.map(str::to_owned),
+        param: fault.param.clone(),
+        message: fault.message.clone(),
+        retry_after_secs: None,
+    }
+}
+
+fn no_plan(why: &NoPlan) -> Told {
+    let bad = StatusCode::BAD_REQUEST;
+    match why {
+        NoPlan::UnknownModel { model, known } => told(
+            StatusCode::NOT_FOUND,
+            INVALID,
+            "model_not_found",
+            &format!("The model '{model}' does not exist or you do not have access to it. Available models are: {}.", quoted(known)),
+        )
+        .about("model"),
+        NoPlan::Seconds { asked, offered } => told(bad, INVALID, "invalid_value", &not_among(*asked, offered)).about("seconds"),
+        NoPlan::Size { asked, offered } => told(bad, INVALID, "invalid_value", &not_among(*asked, offered)).about("size"),
+        NoPlan::TooLong { max } => {
+            told(bad, INVALID, "invalid_value", &format!("Your videos may be at most {max} seconds long.")).about("seconds")
+        }
+        NoPlan::TooDear { price, max } => told(
+            bad,
+            INVALID,
+            "cost_above_limit",
+            &format!("This video would cost {price} USD and yours may cost at most {max} USD. Ask for a shorter or smaller one."),
+        ),
+        NoPlan::NoRoute { .. } => told(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "service_unavailable_error",
+            "no_route_available",
+            "Nobody is set up to make this video for you. Ask the operator of this gateway.",
+        ),
+    }
+}
+
+fn over_budget(ceiling: MicroUsd, left: Option<MicroUsd>, whose: &CapOf) -> Told {
+    let message = match (whose, left) {
+        (CapOf::Tenant(_), Some(left)) => {
+            format!("You exceeded your current quota: this video needs {ceiling} USD and {left} USD are left of your budget.")
+        }
+        _ => "The gateway's own budget is used up. Ask its operator.".to_owned(),
+    };
+    told(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", &message)
+}
+
+/// OpenAI's wording for a value off a list.
+fn not_among<T: std::fmt::Display>(asked: T, offered: &[T]) -> String {
+    format!("Invalid value: '{asked}'. Supported values are: {}.", quoted(offered))
+}
+
+/// `'a', 'b', and 'c'`
+fn quoted<T: std::fmt::Display>(values: &[T]) -> String {
+    let quoted: Vec<String> = values.iter().map(|v| format!("'{v}'")).collect();
+    match quoted.as_slice() {
+        [] => "none".to_owned(),
+        [one] => one.clone(),
+        [one, two] => format!("{one} and {two}"),
+        [rest @ .., last] => format!("{}, and {last}", rest.join(", ")),
+    }
+}
+
+impl From<wire::Fault> for Refusal {
+    fn from(fault: wire::Fault) -> Self {
+        Self::Invalid(fault)
+    }
+}
+
+impl From<NoPlan> for Refusal {
+    fn from(why: NoPlan) -> Self {
+        Self::NoPlan(why)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error)
+    }
+}
+

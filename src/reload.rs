@@ -1,0 +1,129 @@
+//! Reload: the running gateway follows its file.
+//!
+//! Read, compile, compare, swap. A file that does not compile changes nothing: the last good one stays
+//! in force, and why is in the log, in the metrics and on the operator's page. The file is looked at by
+//! content and not by event, which is the same for a rename, a write in place and a swapped link.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::auth;
+use crate::clock::Timestamp;
+use crate::id::RouteName;
+use crate::policy::load::{LoadError, load};
+use crate::policy::{Current, Policy, Route};
+
+/// How often the file is looked at.
+pub const EVERY: Duration = Duration::from_millis(250);
+
+/// Keeps the policy in step with its file.
+#[derive(Debug)]
+pub struct Reloader {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+/// The latest reload.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What the file's bytes hash to, as last looked at; `None` if it could not be read.
+    seen: Option<[u8; 32]>,
+    /// When the policy in force was put in force.
+    pub since: Timestamp,
+    /// Why the file as it stands is not in force, if it is not.
+    pub refused: Option<String>,
+    /// How many files were put in force, the first included.
+    pub loaded: u64,
+    /// How many were refused.
+    pub refusals: u64,
+}
+
+/// What a look at the file came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It is as it was.
+    Same,
+    /// It is in force; what changed, a line each.
+    Swapped(Vec<String>),
+    /// It is refused and nothing changed.
+    Refused(String),
+}
+
+impl Reloader {
+    /// Loads the file for the first time.
+    pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
+        let seen = fingerprint(path);
+        let policy = load(path)?;
+        let state = State { seen, since: now, refused: None, loaded: 1, refusals: 0 };
+        Ok((Self { path: path.to_owned(), state: Mutex::new(state) }, policy))
+    }
+
+    /// The latest reload.
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at the file, and puts it in force if it changed (or, if `anyway`, even if it did not:
+    /// secrets in other files may have).
+    ///
+    /// Holds the lock throughout: two looks at once would be two opinions on what came last.
+    pub fn look(&self, current: &Current, now: Timestamp, anyway: bool) -> Looked {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = fingerprint(&self.path);
+        if seen == state.seen && !anyway {
+            return Looked::Same;
+        }
+        state.seen = seen;
+        let refused = match load(&self.path) {
+            Ok(policy) => {
+                let old = current.snapshot();
+                let policy = Policy { retired: retired(&old, &policy), ..policy };
+                let changes = changes(&old, &policy);
+                current.swap(policy);
+                (state.since, state.refused) = (now, None);
+                state.loaded += 1;
+                return Looked::Swapped(changes);
+            }
+            Err(refused) => refused.to_string(),
+        };
+        state.refused = Some(refused.clone());
+        state.refusals += 1;
+        Looked::Refused(refused)
+    }
+}
+
+/// SHA-256 of the file, if it can be read.
+fn fingerprint(path: &Path) -> Option<[u8; 32]> {
+    std::fs::read(path).ok().map(|bytes| auth::hash(&bytes))
+}
+
+/// Routes that only earlier files had: jobs that they took are followed to their end.
+fn retired(old: &Policy, new: &Policy) -> BTreeMap<RouteName, Arc<Route>> {
+    let gone = old.retired.iter().chain(&old.routes).filter(|(name, _)| !new.routes.contains_key(*name));
+    gone.map(|(name, route)| (name.clone(), route.clone())).collect()
+}
+
+/// What a reload changed, for the log.
+fn changes(old: &Policy, new: &Policy) -> Vec<String> {
+    let mut changes = Vec::new();
+    let mut compare = |what: &str, old: Vec<String>, new: Vec<String>| {
+        changes.extend(new.iter().filter(|name| !old.contains(name)).map(|name| format!("{what} {name} added")));
+        changes.extend(old.iter().filter(|name| !new.contains(name)).map(|name| format!("{what} {name} removed")));
+    };
+    // Names in order are compared through sorted look-ups only where there are few; tenants can be many.
+    let names = |routes: &BTreeMap<RouteName, Arc<Route>>| routes.keys().map(ToString::to_string).collect();
+    compare("route", names(&old.routes), names(&new.routes));
+    let (before, after) = (old.tenants.len(), new.tenants.len());
+    if before != after {
+        changes.push(format!("tenants: {before} before, {after} now"));
+    }
+    if old.rules.len() != new.rules.len() {
+        changes.push(format!("rules: {} before, {} now", old.rules.len(), new.rules.len()));
+    }
+    if (&old.server, &old.store) != (&new.server, &new.store) {
+        changes.push("[server] or [store] changed: that takes effect at the next restart".to_owned());
+    }
+    changes
+}
