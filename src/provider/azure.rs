@@ -69,3 +69,65 @@ fn token(reply: &Response<Bytes>) -> Result<Token, AskError> {
     };
     readable().ok_or_else(|| AskError::Transient("Microsoft Entra answered 200 without a token that can be used".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{Response, StatusCode};
+
+    use super::{entra_token, token};
+    use crate::provider::{AskError, Entra};
+    use crate::secret::Secret;
+
+    fn reply(status: u16, body: &'static str) -> Response<Bytes> {
+        let mut reply = Response::new(Bytes::from_static(body.as_bytes()));
+        *reply.status_mut() = StatusCode::from_u16(status).unwrap();
+        reply
+    }
+
+    #[test]
+    fn a_token_is_asked_for_with_a_form() {
+        let call = entra_token(&Entra {
+            authority: "https://login.microsoftonline.com".to_owned(),
+            tenant: "../contoso".to_owned(),
+            client_id: "app".to_owned(),
+            client_secret: Secret::new("p&ss=w+rd ü"),
+            scope: "https://cognitiveservices.azure.com/.default".to_owned(),
+        });
+        let request = &call.request;
+        assert_eq!(request.method(), "POST");
+        assert_eq!(request.uri(), "https://login.microsoftonline.com/%2E%2E%2Fcontoso/oauth2/v2.0/token");
+        assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
+        assert_eq!(
+            request.body(),
+            "grant_type=client_credentials&client_id=app&client_secret=p%26ss%3Dw%2Brd%20%C3%BC\
+             &scope=https%3A%2F%2Fcognitiveservices%2Eazure%2Ecom%2F%2Edefault"
+        );
+        assert_eq!(format!("{call:?}"), "Call(POST https://login.microsoftonline.com/%2E%2E%2Fcontoso/oauth2/v2.0/token)");
+    }
+
+    #[test]
+    fn a_token_comes_with_its_age() {
+        for (body, secs) in [
+            (r#"{"token_type":"Bearer","expires_in":3599,"access_token":"ey.J"}"#, 3_599),
+            (r#"{"expires_in":"3599","access_token":"ey.J"}"#, 3_599),
+            (r#"{"expires_in":999999999,"access_token":"ey.J"}"#, 86_400),
+        ] {
+            let token = token(&reply(200, body)).unwrap();
+            assert_eq!((token.value.reveal(), token.expires_in_secs), ("ey.J", secs), "{body}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_we_know_whether_to_try_again() {
+        for status in [400, 401, 403] {
+            let refused = token(&reply(status, r#"{"error":"invalid_client","error_description":"AADSTS7000215"}"#));
+            assert_eq!(refused.err(), Some(AskError::Credential), "{status}");
+        }
+        assert_eq!(token(&reply(429, "")).err(), Some(AskError::RateLimited { retry_after_secs: None }));
+        for (status, body) in [(500, ""), (200, "{}"), (200, r#"{"access_token":"a\nb","expires_in":1}"#), (200, r#"{"access_token":"a"}"#)]
+        {
+            assert!(matches!(token(&reply(status, body)), Err(AskError::Transient(_))), "{status} {body}");
+        }
+    }
+}

@@ -81,3 +81,6 @@ fn is_below(base: &str, path: &str) -> bool {
 fn fetch(address: &str) -> Request<Bytes> {
     request::bare(Method::GET, address, "*/*")
 }
+
+#[cfg(test)]
+mod tests;

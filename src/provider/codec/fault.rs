@@ -31,8 +31,8 @@ const MODERATION: [&str; 4] = ["moderation_blocked", "content_policy_violation",
 const INVALID: [&str; 4] = ["invalid_request_error", "invalid_request", "invalid_value", "invalid_type"];
 
 /// An upstream's complaint.
-#[derive(Clone, Debug, Default)]
-pub(in crate::provider) struct Fault {
+#[derive(Debug, Default)]
+pub(super) struct Fault {
     /// Its code, if it is a word and not a number.
     pub code: Option<String>,
     /// OpenAI's `type`.
@@ -156,13 +156,15 @@ fn said(message: Option<String>) -> Option<String> {
 }
 
 /// `text` on one line, at most 500 characters, with everything that looks like a key starred out.
-pub(in crate::provider) fn scrub(text: &str) -> String {
+pub(super) fn scrub(text: &str) -> String {
     let mut clean = String::new();
     let mut speaks_of_keys = false;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = rest.find(|c| !is_key_char(c)).unwrap_or(rest.len());
         let (run, after) = rest.split_at(if length == 0 { first.len_utf8() } else { length });
+        // A full stop ends the sentence and not the key.
+        let (run, stop) = run.split_at(run.trim_end_matches('.').len());
         rest = after;
         if length == 0 {
             clean.push(if first.is_control() { ' ' } else { first });
@@ -173,6 +175,7 @@ pub(in crate::provider) fn scrub(text: &str) -> String {
             speaks_of_keys |= ["key", "token", "secret", "bearer", "authorization"].iter().any(|name| word.contains(name));
             clean.push_str(run);
         }
+        clean.push_str(stop);
     }
     let clean = clean.trim();
     let mut short: String = clean.chars().take(MESSAGE_CHARS_MAX).collect();
@@ -191,4 +194,66 @@ fn holds_openai_key(run: &str) -> bool {
 /// Whether a key may contain `c`; the star, because upstreams mask the middle of what they echo.
 fn is_key_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '*' | '.' | '~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, MESSAGE_CHARS_MAX, scrub};
+    use proptest::prelude::{prop_assert, proptest};
+
+    #[test]
+    fn keys_are_starred_out_wherever_an_upstream_echoes_them() {
+        for (said, kept) in [
+            ("Incorrect API key provided: sk-proj-abcd1234.", "Incorrect API key provided: ***."),
+            ("api_key=sk-1, twice: (sk-2)", "***, twice: (***)"),
+            ("masked: sk-ab**********yz", "masked: ***"),
+            ("invalid subscription key 0123456789abcdef0123456789abcdef", "invalid subscription key ***"),
+            ("Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl expired", "Bearer *** expired"),
+        ] {
+            assert_eq!(scrub(said), kept);
+        }
+    }
+
+    #[test]
+    fn what_only_looks_a_little_like_a_key_stays() {
+        for text in ["task-1 and risk-free", "Video with id 'video_68e6bd5c4f2c8190a1b2c3d4e5f60718' not found.", "The key is missing."] {
+            assert_eq!(scrub(text), text);
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_bounded_length() {
+        assert_eq!(scrub("a\r\nb\u{1b}[31mc\0"), "a  b [31mc");
+        assert_eq!(scrub(&"é".repeat(2 * MESSAGE_CHARS_MAX)).chars().count(), MESSAGE_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_complaint_is_found_in_every_shape() {
+        for (body, code, param, message) in [
+            (r#"{"error":{"message":"m","type":"t","param":"p","code":"c"}}"#, Some("c"), Some("p"), "m"),
+            (r#"{"error":{"code":null,"message":"m","innererror":{"code":"inner"}}}"#, Some("inner"), None, "m"),
+            (r#"{"error":"m"}"#, None, None, "m"),
+            (r#"{"detail":"m"}"#, None, None, "m"),
+            (r#"{"detail":{"code":"c","message":"m"}}"#, Some("c"), None, "m"),
+            (r#"{"detail":[{"loc":["body","size"],"msg":"m"}]}"#, None, Some("size"), "m"),
+            (r#"{"code":"c","message":"m","data":null}"#, Some("c"), None, "m"),
+            (r#"{"code":1008,"message":"m"}"#, None, None, "m"),
+            (r#"{"error":{"code":"only_a_code"}}"#, Some("only_a_code"), None, "the provider said only \"only_a_code\""),
+            ("<html>busy</html>", None, None, "<html>busy</html>"),
+            ("", None, None, "the provider did not say why"),
+            ("[]", None, None, "[]"),
+        ] {
+            let fault = Fault::read(body.as_bytes());
+            assert_eq!((fault.code.as_deref(), fault.param.as_deref(), fault.message().as_str()), (code, param, message), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_no_key_and_no_line_break_is_kept(before in "\\PC{0,40}", after in "\\PC{0,40}") {
+            let clean = scrub(&format!("{before} sk-secret0123456789\n{after}"));
+            prop_assert!(!clean.contains("sk-secret") && !clean.contains(char::is_control));
+            prop_assert!(clean.chars().count() <= MESSAGE_CHARS_MAX);
+        }
+    }
 }

@@ -25,11 +25,10 @@ pub(super) fn progress(profile: &Profile, reply: &Response<Bytes>) -> Result<Pro
         });
     }
     let object = Object::parse(reply.body()).ok_or_else(|| unreadable(reply))?;
-    let job = video::unwrap(profile, object);
-    if let Some(progress) = video::progress(profile, &job) {
+    if let Some(progress) = video::progress(profile, &object) {
         return Ok(progress);
     }
-    let fault = Fault::of(&job);
+    let fault = Fault::of(&object);
     Err(if fault.is_no_such_job() { AskError::NotFound } else { AskError::Transient(format!("no status: {}", fault.message())) })
 }
 
@@ -71,9 +70,9 @@ pub(super) fn well(reply: &Response<Bytes>) -> Result<(), AskError> {
 
 /// A failed job that is told with an error status, if that is what this is.
 fn failed_job(profile: &Profile, reply: &Response<Bytes>) -> Option<Progress> {
-    let job = video::unwrap(profile, Object::parse(reply.body())?);
-    video::id(profile, &job)?;
-    video::progress(profile, &job).filter(|progress| matches!(progress.phase, Phase::Failed { .. }))
+    let object = Object::parse(reply.body())?;
+    video::id(profile, &object)?;
+    video::progress(profile, &object).filter(|progress| matches!(progress.phase, Phase::Failed { .. }))
 }
 
 /// Why a reply other than 2xx is no answer.
@@ -95,3 +94,6 @@ pub(in crate::provider) fn unanswered(reply: &Response<Bytes>) -> AskError {
 fn unreadable(reply: &Response<Bytes>) -> AskError {
     AskError::Transient(format!("the provider answered {} with a body that cannot be read", reply.status().as_u16()))
 }
+
+#[cfg(test)]
+mod tests;

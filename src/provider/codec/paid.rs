@@ -26,14 +26,13 @@ pub(super) fn accepted(profile: &Profile, reply: &Response<Bytes>) -> Result<Acc
     let Some(object) = Object::parse(reply.body()) else {
         return Err(unclear(reply, "a body that is not a JSON object"));
     };
-    if profile.complains_in_success && object.has("error") && !object.has("status") {
-        return Err(complaint_in_success(reply, &Fault::of(&object)));
+    if let Some(upstream_id) = video::id(profile, &object) {
+        return Ok(Accepted { upstream_id, progress: video::progress(profile, &object) });
     }
-    let job = video::unwrap(profile, object);
-    match video::id(profile, &job) {
-        Some(upstream_id) => Ok(Accepted { upstream_id, progress: video::progress(profile, &job) }),
-        None => Err(unclear(reply, "no id that we could ask about")),
+    if profile.complains_in_success && object.has("error") {
+        return Err(complaint_in_success(reply, Fault::of(&object)));
     }
+    Err(unclear(reply, "no id that we could ask about"))
 }
 
 /// What a reply other than 2xx means.
@@ -61,10 +60,10 @@ fn declined(profile: &Profile, reply: &Response<Bytes>) -> SubmitError {
 }
 
 /// What a complaint in place of a job means: as much as its code says, and otherwise nothing.
-fn complaint_in_success(reply: &Response<Bytes>, fault: &Fault) -> SubmitError {
+fn complaint_in_success(reply: &Response<Bytes>, fault: Fault) -> SubmitError {
     match fault.refused_reason() {
-        Some(reason) => refused(reply, fault, reason),
-        None if fault.is_moderation() || fault.is_invalid() => rejected(StatusCode::BAD_REQUEST, fault.clone()),
+        Some(reason) => refused(reply, &fault, reason),
+        None if fault.is_moderation() || fault.is_invalid() => rejected(StatusCode::BAD_REQUEST, fault),
         None => unclear(reply, &fault.message()),
     }
 }
@@ -81,3 +80,6 @@ fn rejected(status: StatusCode, fault: Fault) -> SubmitError {
 fn unclear(reply: &Response<Bytes>, what: &str) -> SubmitError {
     SubmitError::Unclear(format!("the provider answered {}: {what}", reply.status().as_u16()))
 }
+
+#[cfg(test)]
+mod tests;

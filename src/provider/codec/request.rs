@@ -192,3 +192,41 @@ fn post_form(profile: &Profile, endpoint: &Endpoint, proof: &Proof<'_>, path: &s
     *request.body_mut() = body;
     request
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{escape, job_path};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    #[test]
+    fn an_id_never_leaves_its_place_in_the_path() {
+        for (id, path) in [
+            ("video_1-a~b", "/videos/video_1-a~b"),
+            ("..", "/videos/%2E%2E"),
+            ("a/../b?c#d", "/videos/a%2F%2E%2E%2Fb%3Fc%23d"),
+            ("%2e%2e", "/videos/%252e%252e"),
+        ] {
+            assert_eq!(job_path(id), path);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escaping_loses_nothing(text in any::<String>()) {
+            let escaped = escape(&text);
+            prop_assert!(escaped.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_~%".contains(&b)));
+            let mut read = Vec::new();
+            let mut rest = escaped.as_bytes();
+            while let [first, tail @ ..] = rest {
+                if *first == b'%' {
+                    read.push(u8::from_str_radix(std::str::from_utf8(&tail[..2]).unwrap(), 16).unwrap());
+                    rest = &tail[2..];
+                } else {
+                    read.push(*first);
+                    rest = tail;
+                }
+            }
+            prop_assert_eq!(read, text.into_bytes());
+        }
+    }
+}

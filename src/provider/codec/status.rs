@@ -31,3 +31,31 @@ pub(super) fn meaning(word: &str) -> Meaning {
         _ => Meaning::Running,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Meaning, meaning};
+
+    #[test]
+    fn every_word_that_was_seen_has_its_meaning() {
+        for (words, expected) in [
+            ("queued QUEUED pending submitted not_start preparing created starting in_queue IN-QUEUE Queueing THROTTLED", Meaning::Queued),
+            ("in_progress in-progress IN_PROGRESS processing running generating preprocessing dreaming", Meaning::Running),
+            ("completed complete success SUCCESS succeeded SUCCEEDED succeed finished done", Meaning::Completed),
+            ("failed FAILURE failure fail Fail error incomplete", Meaning::Failed),
+            ("cancelled canceled CANCELED", Meaning::Cancelled),
+            ("expired EXPIRED", Meaning::Expired),
+        ] {
+            for word in words.split(' ') {
+                assert_eq!(meaning(word), expected, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_that_was_never_seen_ends_nothing() {
+        for word in ["", "unknown", "rendering", "not failed", "completed?", "終"] {
+            assert_eq!(meaning(word), Meaning::Running, "{word}");
+        }
+    }
+}

@@ -21,25 +21,15 @@ const STATUS_CHARS_MAX: usize = 40;
 /// How deep the address of the bytes may lie: the envelope, and what it wraps.
 const URL_DEPTH_MAX: usize = 2;
 
-/// The job in a reply: the object itself, or what it is wrapped in.
-pub(super) fn unwrap<'a>(profile: &Profile, object: Object<'a>) -> Object<'a> {
-    if object.text("status").is_some() {
-        return object;
-    }
-    match profile.envelope.and_then(|name| object.object(name)) {
-        Some(inner) => inner,
-        None => object,
-    }
+/// The id of the job that a reply tells of: 1 to 512 visible ASCII characters.
+pub(super) fn id(profile: &Profile, reply: &Object<'_>) -> Option<String> {
+    wrapped(profile, reply).and_then(|job| own_id(profile, &job)).or_else(|| own_id(profile, reply))
 }
 
-/// The job's id: 1 to 512 visible ASCII characters.
-pub(super) fn id(profile: &Profile, job: &Object<'_>) -> Option<String> {
-    let is_id = |id: &String| (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
-    profile.id_fields.iter().find_map(|name| job.text(name).filter(is_id))
-}
-
-/// How far along the job is; `None` if it does not say.
-pub(super) fn progress(profile: &Profile, job: &Object<'_>) -> Option<Progress> {
+/// How far along the job is that a reply tells of; `None` if it does not say.
+pub(super) fn progress(profile: &Profile, reply: &Object<'_>) -> Option<Progress> {
+    let wrapped = wrapped(profile, reply).filter(|job| job.text("status").is_some());
+    let job = wrapped.as_ref().unwrap_or(reply);
     let word = job.text("status")?;
     let phase = phase(meaning(&word), job);
     let is_final = matches!(phase, Phase::Completed | Phase::Failed { .. });
@@ -53,6 +43,18 @@ pub(super) fn progress(profile: &Profile, job: &Object<'_>) -> Option<Progress> 
         reported_cost: if is_final && profile.reports_cost { cost(job) } else { None },
         phase,
     })
+}
+
+/// What an envelope holds. An object that has an id and a status is the job itself and no envelope;
+/// a status alone may be the envelope's own `success`.
+fn wrapped<'a>(profile: &Profile, reply: &Object<'a>) -> Option<Object<'a>> {
+    let is_job = own_id(profile, reply).is_some() && reply.text("status").is_some();
+    if is_job { None } else { reply.object(profile.envelope?) }
+}
+
+fn own_id(profile: &Profile, job: &Object<'_>) -> Option<String> {
+    let is_id = |id: &String| (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    profile.id_fields.iter().find_map(|name| job.text(name).filter(is_id))
 }
 
 /// A job in a list; `None` if what is needed to recognise it is missing.
@@ -138,3 +140,6 @@ fn cost(job: &Object<'_>) -> Option<MicroUsd> {
     let written = job.number("cost").or_else(|| usage.as_ref()?.number("cost"))?;
     written.parse().ok().filter(|amount: &MicroUsd| !amount.is_negative())
 }
+
+#[cfg(test)]
+mod tests;
