@@ -195,7 +195,10 @@ fn post_form(profile: &Profile, endpoint: &Endpoint, proof: &Proof<'_>, path: &s
 
 #[cfg(test)]
 mod tests {
-    use super::{escape, job_path};
+    use super::{about, escape, job_path};
+    use crate::provider::{Credential, Endpoint, Proof, azure, openai};
+    use crate::secret::Secret;
+    use http::Method;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
@@ -208,6 +211,29 @@ mod tests {
         ] {
             assert_eq!(job_path(id), path);
         }
+    }
+
+    #[test]
+    fn a_key_goes_where_the_dialect_wants_it_and_a_token_always_to_the_same_place() {
+        let (endpoint, key) = (Endpoint { base_url: "https://up.example/v1".to_owned(), credential: Credential::None }, Secret::new("k1"));
+        for (profile, proof, header, value) in [
+            (openai::PROFILE, Proof::Key(&key), "authorization", "Bearer k1"),
+            (openai::PROFILE, Proof::Bearer(&key), "authorization", "Bearer k1"),
+            (azure::PROFILE, Proof::Key(&key), "api-key", "k1"),
+            (azure::PROFILE, Proof::Bearer(&key), "authorization", "Bearer k1"),
+        ] {
+            let request = about(&profile, &endpoint, &proof, Method::GET, "/models");
+            assert_eq!(request.headers()[header], value);
+            assert_eq!(request.headers().len(), 3, "one proof, and what we accept");
+            assert!(!format!("{request:?}").contains("k1"), "a key is not printed with its request");
+        }
+    }
+
+    #[test]
+    fn a_key_or_an_address_that_cannot_be_sent_is_not_fatal() {
+        let endpoint = Endpoint { base_url: "not an address".to_owned(), credential: Credential::None };
+        let request = about(&openai::PROFILE, &endpoint, &Proof::Key(&Secret::new("a\nb")), Method::GET, "/models");
+        assert!(request.uri().host().is_none() && !request.headers().contains_key("authorization"));
     }
 
     proptest! {

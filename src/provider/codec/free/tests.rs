@@ -68,21 +68,20 @@ fn a_page_of_a_list_is_read_whole_or_not_at_all() {
 #[test]
 fn a_list_goes_on_until_it_says_that_it_ends() {
     let job = r#"{"id":"a","created_at":1,"model":"sora-2","status":"queued"}"#;
-    let next = |after: Option<&str>, body: String| listing(&openai::PROFILE, after, &reply(200, &body)).map(|page| page.next);
-    let cases = [
-        (format!(r#"{{"data":[{job}],"has_more":true,"last_id":"b"}}"#), Ok(Some("b"))),
-        (format!(r#"{{"data":[{job}],"has_more":true,"last_id":null}}"#), Ok(Some("a"))),
-        (format!(r#"{{"data":[{job}]}}"#), Ok(Some("a"))),
-        (format!(r#"{{"data":[{job}],"has_more":false,"last_id":"a"}}"#), Ok(None)),
-        (r#"{"data":[]}"#.to_owned(), Ok(None)),
-        (r#"{"data":[],"has_more":true,"last_id":null}"#.to_owned(), Err(())),
-        (format!(r#"{{"data":[{job}],"has_more":true,"last_id":"z"}}"#), Err(())),
-    ];
-    for (body, expected) in cases {
-        let told = next(Some("z"), body.clone()).map_err(|_| ());
-        assert_eq!(told.as_ref().map(Option::as_deref).map_err(|()| ()), expected.as_ref().map(|next| *next).map_err(|()| ()), "{body}");
+    let next = |body: &str| listing(&openai::PROFILE, Some("z"), &reply(200, body)).map(|page| page.next);
+    for (body, expected) in [
+        (format!(r#"{{"data":[{job}],"has_more":true,"last_id":"b"}}"#), Some("b")),
+        (format!(r#"{{"data":[{job}],"has_more":true,"last_id":null}}"#), Some("a")),
+        (format!(r#"{{"data":[{job}]}}"#), Some("a")),
+        (format!(r#"{{"data":[{job}],"has_more":false,"last_id":"a"}}"#), None),
+        (r#"{"data":[]}"#.to_owned(), None),
+    ] {
+        assert_eq!(next(&body), Ok(expected.map(str::to_owned)), "{body}");
     }
-    assert_eq!(next(None, r#"{"error":"x"}"#.to_owned()).is_ok(), false);
+    let goes_in_circles = format!(r#"{{"data":[{job}],"has_more":true,"last_id":"z"}}"#);
+    for body in [r#"{"data":[],"has_more":true,"last_id":null}"#, r#"{"error":"x"}"#, "[]", &goes_in_circles] {
+        assert!(matches!(next(body), Err(AskError::Transient(_))), "{body}");
+    }
 }
 
 #[test]
