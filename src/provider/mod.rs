@@ -398,3 +398,6 @@ pub static PROVIDERS: &[&dyn Provider] =
 pub fn by_name(name: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.iter().copied().find(|p| p.name() == name)
 }
+
+#[cfg(test)]
+mod tests;
