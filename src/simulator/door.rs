@@ -1,0 +1,155 @@
+//! The door: what a request asks for, and who does it.
+//!
+//! Decides nothing but that. `_simulator` is ours, `entra` issues tokens, the rest are dialects,
+//! of which each offers its own selection of operations.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response};
+use http::header::HOST;
+use hyper::body::Incoming;
+
+use super::account;
+use super::content::Payload;
+use super::desk;
+use super::dialect::Dialect;
+use super::listen::Cut;
+use super::refusal::Refusal;
+use super::studio::Studio;
+
+/// Why there is no answer of the expected kind.
+#[derive(Debug)]
+pub enum Failure {
+    /// It is refused, in the dialect's words.
+    Refused(Refusal),
+    /// There is no answer at all.
+    Cut,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What can be asked of a provider. Those with a text carry the id from the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `POST /videos`
+    Create,
+    /// `GET /videos/{id}`
+    Retrieve(String),
+    /// `GET /videos`
+    List,
+    /// `DELETE /videos/{id}`
+    Delete(String),
+    /// `GET /videos/{id}/content`
+    Content(String),
+    /// `POST /videos/{id}/remix`
+    Remix(String),
+    /// `POST /videos/edits`
+    Edit,
+    /// `POST /videos/extensions`
+    Extend,
+    /// `POST /videos/characters`
+    MakeCharacter,
+    /// `GET /videos/characters/{id}`
+    Character(String),
+    /// `GET /models`
+    Models,
+}
+
+impl Operation {
+    /// What the path, without the dialect's prefix, asks for in this dialect.
+    fn of(dialect: Dialect, method: &Method, path: &[&str]) -> Option<Self> {
+        let operation = match (method.as_str(), path) {
+            ("POST", ["videos"]) => Self::Create,
+            ("GET", ["videos"]) => Self::List,
+            ("POST", ["videos", "edits"]) => Self::Edit,
+            ("POST", ["videos", "extensions"]) => Self::Extend,
+            ("POST", ["videos", "characters"]) => Self::MakeCharacter,
+            (_, ["videos", "edits" | "extensions" | "characters"]) => return None,
+            ("GET", ["videos", "characters", id]) => Self::Character((*id).to_owned()),
+            ("GET", ["videos", id]) => Self::Retrieve((*id).to_owned()),
+            ("DELETE", ["videos", id]) => Self::Delete((*id).to_owned()),
+            ("GET", ["videos", id, "content"]) => Self::Content((*id).to_owned()),
+            ("POST", ["videos", id, "remix"]) => Self::Remix((*id).to_owned()),
+            ("GET", ["models"]) => Self::Models,
+            _ => return None,
+        };
+        operation.offered_by(dialect).then_some(operation)
+    }
+
+    fn offered_by(&self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Openai => true,
+            Dialect::Azure => !matches!(self, Self::Edit | Self::Extend | Self::MakeCharacter | Self::Character(_)),
+            Dialect::Cometapi => matches!(self, Self::Create | Self::Retrieve(_) | Self::Content(_) | Self::Models),
+        }
+    }
+
+    /// What statistics call it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Retrieve(_) => "retrieve",
+            Self::List => "list",
+            Self::Delete(_) => "delete",
+            Self::Content(_) => "content",
+            Self::Remix(_) => "remix",
+            Self::Edit => "edit",
+            Self::Extend => "extend",
+            Self::MakeCharacter => "make_character",
+            Self::Character(_) => "character",
+            Self::Models => "models",
+        }
+    }
+}
+
+/// Answers one request.
+pub async fn answer(studio: &Arc<Studio>, request: Request<Incoming>) -> Result<Response<Payload>, Cut> {
+    let path = request.uri().path().to_owned();
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let (dialect, outcome) = match segments.as_slice() {
+        ["_simulator", page] => (Dialect::Openai, desk::answer(studio, page, request).await),
+        ["entra", _, "oauth2", "v2.0", "token"] => (Dialect::Openai, desk::token(studio, request).await),
+        ["cometapi", "files", name] => (Dialect::Cometapi, studio.linked_clip(name, request.headers())),
+        ["openai", "v1", rest @ ..] => (Dialect::Openai, provide(studio, Dialect::Openai, rest, request).await),
+        ["azure", "openai", "v1", rest @ ..] => (Dialect::Azure, provide(studio, Dialect::Azure, rest, request).await),
+        ["cometapi", "v1", rest @ ..] => (Dialect::Cometapi, provide(studio, Dialect::Cometapi, rest, request).await),
+        _ => (Dialect::Openai, Err(Refusal::no_such_path(request.method(), &path).into())),
+    };
+    match outcome {
+        Ok(reply) => Ok(reply),
+        Err(Failure::Refused(refusal)) => Ok(refusal.reply(dialect)),
+        Err(Failure::Cut) => Err(Cut),
+    }
+}
+
+/// Answers a request in a dialect.
+async fn provide(studio: &Studio, dialect: Dialect, path: &[&str], request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+    let (head, body) = request.into_parts();
+    let account = account::of_request(dialect, &head.headers, studio.clock.now())?;
+    let operation = Operation::of(dialect, &head.method, path).ok_or_else(|| Refusal::no_such_path(&head.method, head.uri.path()))?;
+    studio.count(dialect, operation.name());
+    let query = head.uri.query().unwrap_or_default();
+    let origin = origin(&head.headers);
+    match &operation {
+        Operation::Create | Operation::Remix(_) | Operation::Edit | Operation::Extend => {
+            studio.order(&account, &operation, &head.headers, body, &origin).await
+        }
+        Operation::Retrieve(id) => studio.retrieve(&account, id, &origin),
+        Operation::List => studio.list(&account, query, &origin),
+        Operation::Delete(id) => studio.delete(&account, id),
+        Operation::Content(id) => studio.content(&account, id, query, &head.headers),
+        Operation::MakeCharacter => studio.make_character(&account, &head.headers, body).await,
+        Operation::Character(id) => studio.character(&account, id),
+        Operation::Models => Ok(studio.models(dialect)),
+    }
+}
+
+/// Scheme and authority by which the client reached us, for links that must lead back here.
+fn origin(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    format!("http://{host}")
+}
