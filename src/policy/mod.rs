@@ -5,6 +5,16 @@
 //! another, so no decision mixes two files. Knows no socket and no store; secrets were read while
 //! loading, and compiling is a pure function of text and secrets.
 
+pub mod compile;
+pub mod fault;
+pub mod file;
+pub mod load;
+mod read;
+pub mod schema;
+mod shroud;
+pub mod sunset;
+mod terms;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -138,6 +148,8 @@ pub struct Route {
     pub content_hosts: Vec<String>,
     /// Verifies its callbacks; several while one is being replaced.
     pub webhook_secrets: Vec<Secret>,
+    /// How many times faster than real life it works, if it is the simulator; 1 otherwise.
+    pub speed: u32,
 }
 
 /// Requests per minute and jobs at a time.

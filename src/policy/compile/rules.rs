@@ -1,0 +1,159 @@
+//! `[[rules]]`: who is served by what. A rule that could never decide or never serve is a fault.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Pass, offers};
+use crate::id::{ModelName, RouteName, TenantName};
+use crate::policy::file::forms::{Placed, RuleRoutes};
+use crate::policy::terms::{self, Wrong};
+use crate::policy::{Choose, Route, Rule, When, file};
+use crate::video::Seconds;
+
+/// The most rules.
+const RULES_MAX: usize = 1_000;
+
+type Routes = BTreeMap<RouteName, Arc<Route>>;
+
+/// Compiles the rules. A file without any means: everybody, by all routes, in the file's order.
+pub(super) fn compile(file: &file::Gateway, routes: &Routes, pass: &mut Pass<'_>) -> Vec<Rule> {
+    if file.rules.is_empty() {
+        let mut names: Vec<&Placed<String>> = file.routes.keys().collect();
+        names.sort_by_key(|name| name.at.start);
+        let routes = names.into_iter().filter_map(|name| Some((Arc::clone(routes.get(name.value.as_str())?), 1))).collect();
+        return vec![Rule { when: When::default(), routes, choose: Choose::Ordered }];
+    }
+    if let Some(first) = file.rules.get(RULES_MAX) {
+        pass.faults.add(&first.at, "rules", format!("there are more than {RULES_MAX} rules"), "join some: `when` takes lists");
+    }
+    let mut rules = Vec::new();
+    let mut catch_all = None;
+    for (i, written) in file.rules.iter().take(RULES_MAX).enumerate() {
+        if let Some(earlier) = catch_all {
+            let message = format!("no request reaches this rule: rules[{earlier}] has no `when` and takes them all");
+            pass.faults.add(&written.at, format_args!("rules[{i}]"), message, "move it above that rule, or remove it");
+        }
+        let when = when(i, &written.value.when, file, pass);
+        let is_catch_all = written.value.when.is_empty() && !pass.faults.any_under(&format!("rules[{i}].when"));
+        catch_all = catch_all.or_else(|| is_catch_all.then_some(i));
+        rules.extend(rule(i, written, when, file, routes, pass));
+    }
+    rules
+}
+
+fn rule(i: usize, written: &Placed<file::Rule>, when: When, file: &file::Gateway, routes: &Routes, pass: &mut Pass<'_>) -> Option<Rule> {
+    let path = format_args!("rules[{i}].routes");
+    let Some(chosen) = &written.value.routes else {
+        let remedy = "add routes = [\"NAME\"], or weights: routes = { a = 80, b = 20 }";
+        pass.faults.add_missing(&written.at, path, "this rule names no routes", remedy);
+        return None;
+    };
+    let mut named: Vec<(&Placed<String>, u32)> = match &chosen.value {
+        RuleRoutes::List(names) => names.iter().map(|name| (name, 1)).collect(),
+        RuleRoutes::Weights(weights) => weights.iter().map(|(name, weight)| (name, weighed(i, weight, pass))).collect(),
+    };
+    named.sort_by_key(|(name, _)| name.at.start);
+    if named.is_empty() {
+        pass.faults.add(&chosen.at, path, "this rule names no routes", "write at least one");
+    } else if named.iter().all(|(_, weight)| *weight == 0) {
+        pass.faults.add_missing(&chosen.at, path, "the weights of this rule add up to 0", "give at least one route a weight above 0");
+    }
+    let mut seen = BTreeSet::new();
+    for (name, _) in &named {
+        if !file.routes.contains_key(name.value.as_str()) {
+            let remedy = terms::name_remedy(&name.value, "routes", file.routes.keys().map(|r| r.value.as_str()));
+            pass.faults.add(&name.at, path, format!("there is no route {}", terms::shorten(&name.value)), remedy);
+        } else if !seen.insert(name.value.as_str()) {
+            pass.faults.add(&name.at, path, format!("the route `{}` is named twice", name.value), "name it once");
+        }
+    }
+    let choose = choose(i, &written.value, &chosen.value, pass);
+    let resolved = named.iter().filter_map(|(name, weight)| Some((Arc::clone(routes.get(name.value.as_str())?), *weight)));
+    let rule = Rule { when, routes: resolved.collect(), choose: choose? };
+    if rule.routes.len() == named.len() {
+        look_for_dead_ends(i, written, &rule, pass);
+    }
+    Some(rule)
+}
+
+/// A weight, of which a million is enough. Told in words of its own because a negative one is a common slip.
+fn weighed(i: usize, weight: &Placed<i64>, pass: &mut Pass<'_>) -> u32 {
+    let read = u32::try_from(weight.value).ok().filter(|w| *w <= 1_000_000);
+    let wrong = || Wrong::new(format!("{} is not a weight", weight.value), "write a whole number from 0 to 1000000");
+    pass.keep(&weight.at, format_args!("rules[{i}].routes"), read.ok_or_else(wrong)).unwrap_or(0)
+}
+
+fn choose(i: usize, rule: &file::Rule, routes: &RuleRoutes, pass: &mut Pass<'_>) -> Option<Choose> {
+    let weights = matches!(routes, RuleRoutes::Weights(_));
+    let Some(written) = &rule.choose else {
+        return Some(if weights { Choose::Weighted } else { Choose::Ordered });
+    };
+    let choose = match written.value {
+        file::Choose::Ordered => Ok(Choose::Ordered),
+        file::Choose::Weighted => return Some(Choose::Weighted),
+        file::Choose::Cheapest => Ok(Choose::Cheapest),
+        file::Choose::Fastest => Err("fastest"),
+        file::Choose::LeastBusy => Err("least_busy"),
+    };
+    let path = format_args!("rules[{i}].choose");
+    let choose = choose.map_err(|word| Wrong::new(format!("`{word}` is not in this version yet"), "choose \"ordered\", \"weighted\" or \"cheapest\""));
+    let choose = pass.keep(&written.at, path, choose)?;
+    if weights {
+        let remedy = "write routes = [\"a\", \"b\"], or choose = \"weighted\"";
+        pass.faults.add(&written.at, path, "only `weighted` makes use of weights", remedy);
+    }
+    Some(choose)
+}
+
+fn when(i: usize, file: &file::When, gateway: &file::Gateway, pass: &mut Pass<'_>) -> When {
+    let mut when = When::default();
+    for (name, at) in file.tenant.iter().flat_map(Placed::each) {
+        if !gateway.tenants.contains_key(name.as_str()) {
+            let remedy = terms::name_remedy(name, "tenants", gateway.tenants.keys().map(|t| t.value.as_str()));
+            pass.faults.add(at, format_args!("rules[{i}].when.tenant"), format!("there is no tenant {}", terms::shorten(name)), remedy);
+        }
+        when.tenant.push(TenantName::new(name));
+    }
+    for (name, at) in file.model.iter().flat_map(Placed::each) {
+        pass.model(format_args!("rules[{i}].when.model"), at, name);
+        when.model.push(ModelName::new(name));
+    }
+    for (text, at) in file.size.iter().flat_map(Placed::each) {
+        when.size.extend(pass.keep(at, format_args!("rules[{i}].when.size"), offers::size(text)));
+    }
+    for (number, at) in file.seconds.iter().flat_map(Placed::each) {
+        let wrong = || Wrong::new(format!("{number} is not a length"), "write whole seconds from 1 to 3600");
+        when.seconds.extend(pass.keep(at, format_args!("rules[{i}].when.seconds"), Seconds::new(*number).ok_or_else(wrong)));
+    }
+    let empty = [
+        file.tenant.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "tenant")),
+        file.model.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "model")),
+        file.size.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "size")),
+        file.seconds.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "seconds")),
+    ];
+    for (at, key) in empty.into_iter().flatten() {
+        pass.faults.add(at, format_args!("rules[{i}].when.{key}"), "an empty list matches nobody", format!("write at least one, or leave `{key}` out to match all"));
+    }
+    when.residency = pass.word(format_args!("rules[{i}].when.residency"), &file.residency);
+    when
+}
+
+/// Tells of a rule that may decide and then cannot serve.
+fn look_for_dead_ends(i: usize, written: &Placed<file::Rule>, rule: &Rule, pass: &mut Pass<'_>) {
+    if !rule.routes.is_empty() && rule.routes.iter().all(|(route, _)| !route.enabled) {
+        pass.warnings.push(format!("rules[{i}]: every route of it is disabled, so what it matches is refused"));
+    }
+    for (name, at) in written.value.when.model.iter().flat_map(Placed::each) {
+        let served = rule.routes.iter().any(|(route, _)| route.models.contains_key(name.as_str()));
+        if !served && pass.offered.contains(name) {
+            let remedy = "add a route that does, or take the model out of `when`";
+            pass.faults.add(at, format_args!("rules[{i}].when.model"), format!("no route of this rule offers `{name}`"), remedy);
+        }
+    }
+    if let Some(residency) = &rule.when.residency
+        && !rule.routes.is_empty()
+        && !rule.routes.iter().any(|(route, _)| route.region.as_ref() == Some(residency))
+    {
+        pass.warnings.push(format!("rules[{i}]: no route of it is in the region `{residency}`, so what it matches is refused"));
+    }
+}

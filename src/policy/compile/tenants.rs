@@ -1,0 +1,180 @@
+//! `[tenants.*]`: who pays, by which keys, how much, and for what.
+//!
+//! There may be hundreds of thousands, so everything here takes time in proportion to the file, and
+//! what is worth a warning is said once for all tenants that it holds for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::settings::{positive, webhook};
+use super::{Pass, budgets};
+use crate::id::{ModelName, RouteName, TenantName};
+use crate::money::MicroUsd;
+use crate::policy::file::forms::Placed;
+use crate::policy::terms::{self, Wrong};
+use crate::policy::{Budget, Charge, Per, Route, Server, Tenant, file};
+use crate::video::Seconds;
+
+/// The most tenants.
+const TENANTS_MAX: usize = 200_000;
+
+/// The most keys of one tenant.
+const KEYS_MAX: usize = 100;
+
+/// SHA-256 of `filmgate-demo-key`, the key that the shipped file comes with and everybody knows.
+const DEMO_KEY_HASH: &str = "60eb4ca46c272b89621d56e8ae5383c6a4837c1a7b707081f04aa47a516e491c";
+
+type Keys = HashMap<[u8; 32], Arc<Tenant>>;
+
+/// What is worth saying of several tenants at once.
+#[derive(Default)]
+struct Remarks<'f> {
+    without_budget: Vec<&'f str>,
+    without_keys: Vec<&'f str>,
+    with_webhook: Vec<&'f str>,
+    residencies: BTreeSet<&'f str>,
+}
+
+/// Compiles every tenant, and the table from a key's hash to its tenant.
+pub(super) fn compile(
+    file: &BTreeMap<Placed<String>, file::Tenant>,
+    routes: &BTreeMap<RouteName, Arc<Route>>,
+    server: &Server,
+    pass: &mut Pass<'_>,
+) -> (BTreeMap<TenantName, Arc<Tenant>>, Keys) {
+    if let Some((name, _)) = file.iter().nth(TENANTS_MAX) {
+        pass.faults.add(&name.at, "tenants", format!("there are more than {TENANTS_MAX} tenants"), "serve some of them by another gateway");
+    }
+    if file.is_empty() {
+        pass.warnings.push("there are no tenants: every request is refused; `filmgate key new --tenant NAME` prints one to paste".to_owned());
+    }
+    let mut tenants = BTreeMap::new();
+    let mut keys = Keys::new();
+    let mut remarks = Remarks::default();
+    for (name, written) in file.iter().take(TENANTS_MAX) {
+        let Some(tenant) = tenant(name, written, pass).map(Arc::new) else { continue };
+        own(name, written, &tenant, &mut keys, pass);
+        remarks.note(name, written);
+        tenants.insert(tenant.name.clone(), tenant);
+    }
+    remarks.say(routes, pass);
+    let public = !server.listen.ip().is_loopback();
+    if let Some(tenant) = hash(DEMO_KEY_HASH).and_then(|hash| keys.get(&hash)).filter(|_| public) {
+        let warning = format!("everybody knows the demo key of the tenant `{}`, and `server.listen` is open to others: delete that tenant", tenant.name);
+        pass.warnings.push(warning);
+    }
+    (tenants, keys)
+}
+
+fn tenant(name: &Placed<String>, file: &file::Tenant, pass: &mut Pass<'_>) -> Option<Tenant> {
+    let base = format_args!("tenants.{}", name.value);
+    pass.keep(&name.at, base, terms::name("tenant", &name.value));
+    for (i, model) in file.models.iter().enumerate() {
+        pass.model(format_args!("{base}.models[{i}]"), &model.at, &model.value);
+    }
+    let budget = match &file.budget {
+        Some(budget) => budgets::compile(&format_args!("{base}.budget"), budget, pass),
+        None => Some(Budget { cap: Some(MicroUsd::ZERO), per: Per::Month, timezone: TimeZone::UTC, warn: Vec::new() }),
+    };
+    let webhook = file.webhook.as_ref().map(|hook| webhook(&format_args!("{base}.webhook"), hook, pass));
+    Some(Tenant {
+        name: TenantName::new(&name.value),
+        limits: budgets::limits(&format_args!("{base}.limits"), &file.limits, pass),
+        models: file.models.iter().map(|model| ModelName::new(&model.value)).collect(),
+        seconds_max: pass.number(format_args!("{base}.max_seconds"), &file.max_seconds, 1..=3_600).and_then(Seconds::new),
+        cost_max: positive(format_args!("{base}.max_cost"), "dearest clip", &file.max_cost, pass),
+        residency: pass.word(format_args!("{base}.residency"), &file.residency),
+        charge: file.charge.as_ref().and_then(|charge| self::charge(name, charge, pass)),
+        show_route: file.show_route.unwrap_or(false),
+        webhook: webhook.flatten(),
+        budget: budget?,
+    })
+}
+
+fn charge(name: &Placed<String>, file: &Placed<file::Charge>, pass: &mut Pass<'_>) -> Option<Charge> {
+    let base = format_args!("tenants.{}.charge", name.value);
+    match (&file.value.per_clip, &file.value.per_second) {
+        (Some(amount), None) => pass.keep(&amount.at, format_args!("{base}.per_clip"), terms::amount("charge", &amount.value)).map(Charge::PerClip),
+        (None, Some(amount)) => pass.keep(&amount.at, format_args!("{base}.per_second"), terms::amount("charge", &amount.value)).map(Charge::PerSecond),
+        (clip, _) => {
+            let message = if clip.is_some() { "a charge is for a clip or for a second, not for both" } else { "this charge has no amount" };
+            pass.faults.add_missing(&file.at, base, message, "write { per_clip = \"0.50\" } or { per_second = \"0.10\" }");
+            None
+        }
+    }
+}
+
+/// Enters a tenant's keys under its name; a key that somebody has already is a fault of both.
+fn own(name: &Placed<String>, file: &file::Tenant, tenant: &Arc<Tenant>, keys: &mut Keys, pass: &mut Pass<'_>) {
+    if let Some(first) = file.keys.get(KEYS_MAX) {
+        pass.faults.add(&first.at, format_args!("tenants.{}.keys", name.value), format!("there are more than {KEYS_MAX} keys"), "remove those out of use");
+    }
+    for (i, key) in file.keys.iter().take(KEYS_MAX).enumerate() {
+        let path = format_args!("tenants.{}.keys[{i}]", name.value);
+        let Some(hash) = pass.keep(&key.at, path, key_hash(name, &key.value)) else { continue };
+        if let Some(other) = keys.insert(hash, Arc::clone(tenant)) {
+            let message = if other.name == tenant.name { "this key is here twice".to_owned() } else { format!("this key is the tenant `{}`'s already", other.name) };
+            pass.faults.add(&key.at, path, message, format!("run `filmgate key new --tenant {}` and paste its line", name.value));
+        }
+    }
+}
+
+fn key_hash(name: &Placed<String>, text: &str) -> Result<[u8; 32], Wrong> {
+    let remedy = format!("run `filmgate key new --tenant {}` and paste its \"sha256:…\" line", name.value);
+    let Some(hex) = text.strip_prefix("sha256:") else {
+        return Err(Wrong::new("this is not the hash of a key, and a key itself does not belong here", remedy));
+    };
+    let placeholder = hex.is_empty() || hex.chars().all(|c| matches!(c, '…' | '.' | 'x' | 'X'));
+    let message = if placeholder { "this is a placeholder, not the hash of a key" } else { "the hash of a key is `sha256:` and 64 hexadecimal digits" };
+    hash(hex).ok_or_else(|| Wrong::new(message, remedy))
+}
+
+/// 64 hexadecimal digits as 32 bytes.
+fn hash(hex: &str) -> Option<[u8; 32]> {
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let mut hash = [0; 32];
+    if hex.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = digit(*high)? * 16 + digit(*low)?;
+    }
+    Some(hash)
+}
+
+impl<'f> Remarks<'f> {
+    fn note(&mut self, name: &'f Placed<String>, file: &'f file::Tenant) {
+        let name = name.value.as_str();
+        if file.budget.is_none() {
+            self.without_budget.push(name);
+        }
+        if file.keys.is_empty() {
+            self.without_keys.push(name);
+        }
+        if file.webhook.is_some() {
+            self.with_webhook.push(name);
+        }
+        self.residencies.extend(file.residency.as_ref().map(|r| r.value.as_str()));
+    }
+
+    fn say(self, routes: &BTreeMap<RouteName, Arc<Route>>, pass: &mut Pass<'_>) {
+        let of = |names: &[&str]| format!("{} {}", if names.len() == 1 { "the tenant" } else { "the tenants" }, terms::list(names.iter().copied()));
+        if !self.without_budget.is_empty() {
+            pass.warnings.push(format!("no budget, so nothing may be spent: {}; add budget = {{ cap = \"…\" }}", of(&self.without_budget)));
+        }
+        if !self.without_keys.is_empty() {
+            pass.warnings.push(format!("no keys, so nobody can ask: {}", of(&self.without_keys)));
+        }
+        if !self.with_webhook.is_empty() {
+            pass.warn_not_in_force(format_args!("webhook` of {}", of(&self.with_webhook).trim_end_matches('`')));
+        }
+        for residency in self.residencies {
+            if !routes.values().any(|route| route.region.as_deref() == Some(residency)) {
+                pass.warnings.push(format!("no route is in the region `{residency}`, where tenants' jobs have to be processed: they are refused"));
+            }
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! What the operator wrote: `gateway.toml` as plain tables, before anything in it is believed.
+//!
+//! Every key is optional here, even where leaving it out is a fault: what is missing is noticed by
+//! `compile`, which can say what to write instead. Unknown keys are refused. A value keeps its
+//! place in the text ([`Placed`]), so that a fault can point at it. The doc comments below are the
+//! descriptions in the JSON Schema that editors show.
+
+pub mod forms;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::value::Datetime;
+
+use self::forms::{OneOrMany, Placed, Price, RuleRoutes, Written};
+
+/// The policy of a Filmgate gateway. Money is a quoted decimal in US dollars; durations are `"30s"`, `"15m"`, `"24h"`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// Where the gateway listens. A change needs a restart.
+    pub server: Server,
+    /// Where jobs and money are written down. A change needs a restart.
+    pub store: Store,
+    /// Where finished clips are kept.
+    pub archive: Archive,
+    /// What is assumed when a request does not say.
+    pub defaults: Defaults,
+    /// A cap over everything that this gateway spends.
+    pub budget: Option<Placed<Budget>>,
+    /// Ways to get video made, by name.
+    pub routes: BTreeMap<Placed<String>, Route>,
+    /// Who is served by what; the first that matches decides. Without rules, everybody is served by all routes in the file's order.
+    pub rules: Vec<Placed<Rule>>,
+    /// Who may ask, and how much they may spend, by name.
+    pub tenants: BTreeMap<Placed<String>, Tenant>,
+    /// Refusals ahead of any provider.
+    pub guard: Guard,
+    /// What is worth telling a person.
+    pub alerts: Alerts,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+}
+
+/// Where the gateway listens.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port for clients. Default `"127.0.0.1:8080"`.
+    pub listen: Option<Placed<String>>,
+    /// Address and port for operators: metrics, health, the page. Default `"127.0.0.1:9090"`.
+    pub admin: Option<Placed<String>>,
+    /// Not in this version yet: put a TLS terminator in front.
+    pub tls: Option<Placed<Tls>>,
+    /// How clients reach the gateway, for links in answers: `"https://video.example.com"`. Default: what their `Host` header says.
+    pub public_url: Option<Placed<String>>,
+    /// Largest request body: bytes, or `"16MiB"`. Default `"16MiB"`.
+    pub body_limit: Option<Placed<Written>>,
+    /// How long a stop waits for what is under way. Default `"120s"`.
+    pub drain: Option<Placed<String>>,
+}
+
+/// A certificate and its key, as files.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate chain.
+    pub cert: Option<String>,
+    /// PEM file with the private key.
+    pub key: Option<String>,
+}
+
+/// Where jobs and money are written down.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `"sqlite:PATH"`, or `"postgres://user@host/db"` for several replicas; may be `"env:NAME"` or `"file:PATH"`. Default `"sqlite:filmgate.db"`.
+    pub url: Option<Placed<String>>,
+}
+
+/// Where finished clips are kept.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// `"off"` streams clips from the provider; `"file:DIR"`, `"s3://…"`, `"az://…"` and `"gs://…"` are read but not in force yet. Default `"off"`.
+    pub url: Option<Placed<String>>,
+    /// How long clips are kept. Default `"30d"`.
+    pub keep: Option<Placed<String>>,
+}
+
+/// What is assumed when a request does not say.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// The model of a request that names none. Default `"sora-2"`.
+    pub model: Option<Placed<String>>,
+    /// How long a create waits for its outcome before it answers `queued`. Default `"5s"`.
+    pub answer_after: Option<Placed<String>>,
+}
+
+/// A cap and the period it is for.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// The most that may be spent in a period, in US dollars: `"500.00"`, or `"unlimited"`.
+    #[schemars(required)]
+    pub cap: Option<Placed<Written>>,
+    /// The period. Default `"month"`.
+    pub per: Option<Per>,
+    /// Whose midnight begins a period: an IANA name such as `"Europe/Berlin"`. Default `"UTC"`.
+    pub timezone: Option<Placed<String>>,
+    /// Percentages of the cap that are worth a warning, ascending. Default `[50, 80, 95]`.
+    pub warn: Option<Placed<Vec<u8>>>,
+}
+
+/// A budget's period.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// From midnight.
+    Day,
+    /// From Monday's midnight.
+    Week,
+    /// From the first's midnight.
+    Month,
+    /// For ever.
+    Total,
+}
+
+/// Requests per minute and jobs at a time.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Creates per minute. Default: no limit.
+    pub rpm: Option<Placed<u32>>,
+    /// Jobs in flight. Default: no limit.
+    pub in_flight: Option<Placed<u32>>,
+}
+
+/// One way to get video made.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Route {
+    /// The dialect: `"openai"`, `"azure"`, `"cometapi"`, `"openai_compatible"`, `"simulator"`.
+    #[schemars(required)]
+    pub provider: Option<Placed<String>>,
+    /// Where it is: `"https://api.openai.com/v1"`. Default: the provider's own address, if it has one.
+    pub base_url: Option<Placed<String>>,
+    /// `"env:NAME"` or `"file:PATH"`; a literal key works and is frowned at.
+    pub api_key: Option<Placed<String>>,
+    /// Microsoft Entra client credentials instead of an API key (`azure` only).
+    pub entra: Option<Placed<Entra>>,
+    /// Verifies the provider's callbacks; one, or a list while it is being replaced.
+    pub webhook_secret: Option<Placed<OneOrMany<String>>>,
+    /// Where it processes, in your own words (`"eu"`); compared with residency.
+    pub region: Option<Placed<String>>,
+    /// The account's usage tier at OpenAI, 1 to 5; fills `limits.rpm` from the published table.
+    pub tier: Option<Placed<u32>>,
+    /// The account's limits; `rpm` here overrides `tier`.
+    pub limits: Limits,
+    /// A cap on what is spent on this route.
+    pub budget: Option<Placed<Budget>>,
+    /// `false` takes it out of every plan; jobs that it has are followed to their end. Default `true`.
+    pub enabled: Option<bool>,
+    /// When its jobs are asked about.
+    pub poll: Poll,
+    /// The longest wait for the reply to a submission; past it the outcome is unknown. Default `"120s"`.
+    pub submit_timeout: Option<Placed<String>>,
+    /// Whether a failed job is billed there. Default `false`.
+    pub bills_failed: Option<bool>,
+    /// What ends an attempt whose outcome is unknown.
+    pub unknown: Option<Placed<Unknown>>,
+    /// Hosts that results may be downloaded from beside the route's own; `"*.example.com"` matches subdomains.
+    pub content_hosts: Vec<Placed<String>>,
+    /// How many times faster than real life the simulator works (`simulator` only). Default `20`.
+    pub speed: Option<Placed<u32>>,
+    /// What it offers, by the model name that clients use.
+    pub models: BTreeMap<Placed<String>, Model>,
+}
+
+/// Microsoft Entra client credentials.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entra {
+    /// The directory's id.
+    #[schemars(required)]
+    pub tenant: Option<Placed<String>>,
+    /// The application's id.
+    #[schemars(required)]
+    pub client_id: Option<Placed<String>>,
+    /// The application's secret: `"env:NAME"` or `"file:PATH"`.
+    #[schemars(required)]
+    pub client_secret: Option<Placed<String>>,
+    /// Who issues tokens. Default `"https://login.microsoftonline.com"`.
+    pub authority: Option<Placed<String>>,
+    /// What the token is for. Default `"https://cognitiveservices.azure.com/.default"`.
+    pub scope: Option<Placed<String>>,
+}
+
+/// When a route's jobs are asked about.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    /// Between polls in the first minute. Default `"10s"`.
+    pub early: Option<Placed<String>>,
+    /// Between polls afterwards. Default `"30s"`.
+    pub late: Option<Placed<String>>,
+}
+
+/// What ends an attempt whose outcome is unknown.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unknown {
+    /// How long a job may be absent from the provider's list before it counts as never accepted. Default `"15m"`.
+    pub grace: Option<Placed<String>>,
+    /// When the attempt is ended without evidence. Default `"24h"`.
+    pub give_up: Option<Placed<String>>,
+    /// What it then counts as. Default `"spent"`.
+    pub counts_as: Option<CountsAs>,
+}
+
+/// What an attempt counts as that was given up without evidence.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CountsAs {
+    /// The provider is assumed to have billed it.
+    Spent,
+    /// The hold is given back.
+    Free,
+}
+
+/// What a route offers under one public model name.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// What the route calls it: a model or a deployment. Default: the public name.
+    #[serde(rename = "as")]
+    pub upstream: Option<Placed<String>>,
+    /// The lengths it makes.
+    #[schemars(required)]
+    pub seconds: Option<Placed<Vec<Placed<u32>>>>,
+    /// The sizes it makes. Default: the portrait and the landscape size of each priced class, or of 720p.
+    pub sizes: Option<Placed<Vec<Placed<String>>>>,
+    /// US dollars per second: `"0.10"`, or by size class `{ "720p" = "0.30", "1024p" = "0.50" }`.
+    #[schemars(required)]
+    pub price: Option<Placed<Price>>,
+    /// The last day it is offered, a date without quotes: `2026-09-24`.
+    #[schemars(with = "Option<String>", extend("format" = "date"))]
+    pub sunset: Option<Placed<Datetime>>,
+    /// What to do about a length or size that it does not make. Default `"exact"`.
+    pub fit: Option<Fit>,
+}
+
+/// What to do about a length or size that a route does not make.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// The route is not eligible.
+    Exact,
+    /// The nearest one; the shorter of two equally near.
+    Nearest,
+    /// The next longer or larger one.
+    Up,
+    /// The next shorter or smaller one.
+    Down,
+}
+
+/// Who is served by what.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// Whom it matches; without it, everybody.
+    pub when: When,
+    /// The routes: a list, or a table of weights `{ openai = 80, cometapi = 20 }`.
+    #[schemars(required)]
+    pub routes: Option<Placed<RuleRoutes>>,
+    /// How to order them. Default: `"ordered"` for a list, `"weighted"` for a table of weights.
+    pub choose: Option<Placed<Choose>>,
+}
+
+/// Whom a rule matches: all that is given has to match. Each is a value or a list of values.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Tenants.
+    pub tenant: Option<Placed<OneOrMany<String>>>,
+    /// Models, as clients name them.
+    pub model: Option<Placed<OneOrMany<String>>>,
+    /// Sizes, such as `"1280x720"`.
+    pub size: Option<Placed<OneOrMany<String>>>,
+    /// Lengths.
+    pub seconds: Option<Placed<OneOrMany<u32>>>,
+    /// The tenant's residency.
+    pub residency: Option<Placed<String>>,
+}
+
+/// How a rule's routes are ordered.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Choose {
+    /// As written.
+    Ordered,
+    /// By lot, in proportion to their weights.
+    Weighted,
+    /// The cheapest for the clip in question.
+    Cheapest,
+    /// Known, and refused: not in this version.
+    #[schemars(skip)]
+    Fastest,
+    /// Known, and refused: not in this version.
+    #[schemars(skip)]
+    LeastBusy,
+}
+
+/// Who may ask, and how much they may spend.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tenant {
+    /// `"sha256:…"` lines as `filmgate key new` prints them; several while one is being replaced.
+    pub keys: Vec<Placed<String>>,
+    /// What it may spend; without one it may spend nothing.
+    pub budget: Option<Placed<Budget>>,
+    /// Its own limits.
+    pub limits: Limits,
+    /// The models it may ask for. Default: all.
+    pub models: Vec<Placed<String>>,
+    /// The longest clip it may ask for, seconds.
+    pub max_seconds: Option<Placed<u32>>,
+    /// The dearest clip it may ask for, US dollars.
+    pub max_cost: Option<Placed<Written>>,
+    /// Where its jobs may be processed: only routes of that region serve it, fallbacks included.
+    pub residency: Option<Placed<String>>,
+    /// What it is charged, for reports.
+    pub charge: Option<Placed<Charge>>,
+    /// Whether answers tell it which route served. Default `false`.
+    pub show_route: Option<bool>,
+    /// Where its events go; read but not in force yet.
+    pub webhook: Option<Placed<Webhook>>,
+}
+
+/// What a tenant is charged: one of the two.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Charge {
+    /// US dollars for every clip.
+    pub per_clip: Option<Placed<Written>>,
+    /// US dollars for every second.
+    pub per_second: Option<Placed<Written>>,
+}
+
+/// An address that is told of events.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where.
+    #[schemars(required)]
+    pub url: Option<Placed<String>>,
+    /// Signs what is sent: `"env:NAME"` or `"file:PATH"`.
+    #[schemars(required)]
+    pub secret: Option<Placed<String>>,
+}
+
+/// Refusals ahead of any provider.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guard {
+    /// The longest prompt, characters. Default `32000`, the most the protocol allows.
+    pub prompt_max_chars: Option<Placed<u32>>,
+    /// Regular expressions; a prompt that matches one is refused.
+    pub deny: Vec<Placed<String>>,
+    /// Not in this version yet.
+    pub moderation: Option<Placed<Moderation>>,
+}
+
+/// A moderation service to ask before a prompt is sent.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Moderation {
+    /// Where it is.
+    pub base_url: Option<String>,
+    /// Its key.
+    pub api_key: Option<String>,
+    /// What happens when it cannot be asked.
+    pub on_error: Option<String>,
+}
+
+/// What is worth telling a person.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// Where alerts go; read but not in force yet.
+    pub webhook: Option<Placed<Webhook>>,
+    /// Alert when more than this share of attempts are retries, 0 to 1. Default `0.10`.
+    pub retry_rate: Option<Placed<f64>>,
+    /// How many days before a model's last day to warn. Default `30`.
+    pub sunset_days: Option<Placed<u32>>,
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// Where traces go (OTLP); read but not in force yet.
+    pub otlp: Option<Placed<String>>,
+    /// How log lines are written. Default `"text"`.
+    pub log: Option<Log>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Log {
+    /// For machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl When {
+    /// Whether nothing is asked for, so that everybody matches.
+    pub fn is_empty(&self) -> bool {
+        self.tenant.is_none() && self.model.is_none() && self.size.is_none() && self.seconds.is_none() && self.residency.is_none()
+    }
+}

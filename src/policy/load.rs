@@ -1,0 +1,138 @@
+//! Loading: the one place where the policy meets the disk and the environment.
+//!
+//! Reads the file and its secrets, and hands both to [`compile`]. Decides nothing about what the
+//! file says; adds warnings about who else can read it.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::Policy;
+use super::compile::{SecretSource, compile};
+use super::fault::Faults;
+use crate::secret::Secret;
+
+/// The largest policy file, bytes: the most tenants, with room to spare.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// The largest secret in a file of its own, bytes.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// Why there is no policy to run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read at all.
+    #[error("cannot read {}: {why}; give the right path with --config, and let the gateway's user read it", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// Something is there that is far too large for a policy.
+    #[error("{} is larger than {FILE_BYTES_MAX} bytes: this is not a policy file", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file is not text.
+    #[error("{}:{line}: this is not UTF-8 text: save the file as UTF-8", path.display())]
+    NotText {
+        /// Which file.
+        path: PathBuf,
+        /// The line of the first byte that is not text.
+        line: usize,
+    },
+    /// The file says something that cannot be run.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+impl LoadError {
+    /// The error as a person reads it, faults with their lines.
+    pub fn render(&self, color: bool) -> String {
+        match self {
+            Self::Faults(faults) => faults.render(color),
+            other => format!("error: {other}\n"),
+        }
+    }
+}
+
+/// Reads and compiles the file, resolving its secrets.
+pub fn load(path: &Path) -> Result<Policy, LoadError> {
+    let text = read_text(path)?;
+    let warnings = RefCell::new(Vec::new());
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let secrets = |source: &SecretSource| match source {
+        SecretSource::Env(name) => from_environment(name),
+        SecretSource::File(file) => from_file(&folder.join(file), &warnings),
+        SecretSource::Literal(secret) => {
+            warn_if_open(path, "holds secrets", &warnings);
+            Ok(secret.clone())
+        }
+    };
+    let mut policy = compile(&text, &secrets).map_err(|faults| Faults { origin: path.display().to_string(), ..faults })?;
+    let mut warnings = warnings.into_inner();
+    warnings.sort();
+    warnings.dedup();
+    policy.warnings.append(&mut warnings);
+    Ok(policy)
+}
+
+fn read_text(path: &Path) -> Result<String, LoadError> {
+    let unreadable = |why| LoadError::Unreadable { path: path.to_owned(), why };
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
+        return Err(LoadError::TooLarge { path: path.to_owned() });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        LoadError::NotText { path: path.to_owned(), line }
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn from_environment(name: &str) -> Result<Secret, String> {
+    match std::env::var(name) {
+        Ok(value) if value.trim().is_empty() => Err(format!("the environment variable {name} is empty")),
+        Ok(value) => Ok(Secret::new(value.trim())),
+        Err(std::env::VarError::NotPresent) => Err(format!("the environment variable {name} is not set")),
+        Err(std::env::VarError::NotUnicode(_)) => Err(format!("the environment variable {name} is not UTF-8 text")),
+    }
+}
+
+fn from_file(path: &Path, warnings: &RefCell<Vec<String>>) -> Result<Secret, String> {
+    let shown = path.display();
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
+    let read = read.map_err(|why| format!("cannot read the secret in {shown}: {why}"))?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > SECRET_BYTES_MAX {
+        return Err(format!("{shown} is too large for a secret"));
+    }
+    if text.trim().is_empty() {
+        return Err(format!("the secret file {shown} is empty"));
+    }
+    warn_if_open(path, "is a secret", warnings);
+    Ok(Secret::new(text.trim()))
+}
+
+/// Warns if others than its owner can read a file that holds secrets.
+#[cfg(unix)]
+fn warn_if_open(path: &Path, what: &str, warnings: &RefCell<Vec<String>>) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = std::fs::metadata(path).map(|meta| meta.permissions().mode()).unwrap_or(0);
+    if mode & 0o077 != 0 {
+        let shown = path.display();
+        warnings.borrow_mut().push(format!("{shown} {what} and others may read it (mode {:04o}): chmod 600 {shown}", mode & 0o7777));
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open(_: &Path, _: &str, _: &RefCell<Vec<String>>) {}
+
+#[cfg(test)]
+mod tests;
