@@ -8,8 +8,8 @@
 //! below it and nothing above it; `tests/tidy.rs` holds us to that.
 
 // Rules: decisions without side effects.
-mod price;
 mod plan;
+mod price;
 mod wire;
 mod policy;
 mod provider;

@@ -5,6 +5,9 @@
 //! another, so no decision mixes two files. Knows no socket and no store; secrets were read while
 //! loading, and compiling is a pure function of text and secrets.
 
+#[cfg(test)]
+pub mod sample;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
