@@ -8,6 +8,7 @@
 //! below it and nothing above it; `tests/tidy.rs` holds us to that.
 
 // Rules: decisions without side effects.
+mod estimate;
 mod plan;
 mod price;
 mod wire;
@@ -26,5 +27,4 @@ mod secret;
 // Being built.
 mod store;
 mod metrics;
-mod estimate;
 pub mod simulator;
