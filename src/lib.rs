@@ -7,11 +7,28 @@
 //! The modules below are listed from the street down to the cellar. A module may use what stands
 //! below it and nothing above it; `tests/tidy.rs` holds us to that.
 
+// The process.
+mod cli;
+mod boot;
+mod server;
+mod routes;
+
+// Edges: who talks to us.
+mod admin;
+mod api;
+mod ops;
+
+// Flows: work that spans several parts.
+mod jobs;
+mod dispatch;
+
 // The parts together, as plain data; then how we answer.
+mod gateway;
 mod reply;
 mod refusal;
 
 // Parts that touch the world.
+mod reload;
 mod store;
 mod upstream;
 mod limits;
@@ -20,15 +37,19 @@ mod metrics;
 
 // Rules: decisions without side effects.
 mod estimate;
+mod link;
 mod eta;
 mod auth;
-mod price;
 mod plan;
+mod price;
 mod wire;
 mod policy;
 mod provider;
 mod job;
 mod budget;
+
+// A provider of our own; uses the words and nothing else.
+pub mod simulator;
 
 // Words.
 mod video;
@@ -37,5 +58,5 @@ mod id;
 mod clock;
 mod secret;
 
-// A provider of our own; uses the words and nothing else.
-pub mod simulator;
+pub use boot::{Running, Settings, start};
+pub use cli::main;

@@ -58,6 +58,21 @@ impl MicroUsd {
         }
     }
 
+    /// The amount with a comma after each third digit, for people: `18,000.00`.
+    pub fn grouped(self) -> String {
+        let plain = self.to_string();
+        let (whole, decimals) = plain.split_once('.').unwrap_or((&plain, "00"));
+        let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+        let mut grouped = String::with_capacity(plain.len() + digits.len() / 3);
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        format!("{sign}{grouped}.{decimals}")
+    }
+
     /// Whether this is less than nothing.
     pub const fn is_negative(self) -> bool {
         self.0 < 0
@@ -125,6 +140,14 @@ mod tests {
         assert_eq!("12".parse(), Ok(MicroUsd::new(12_000_000)));
         assert_eq!("0.000001".parse(), Ok(MicroUsd::new(1)));
         assert_eq!("0.1000000000".parse(), Ok(MicroUsd::new(100_000)));
+    }
+
+    #[test]
+    fn people_read_thousands() {
+        let grouped = |text: &str| text.parse::<MicroUsd>().unwrap().grouped();
+        assert_eq!(grouped("18000"), "18,000.00");
+        assert_eq!(grouped("-1234567.890001"), "-1,234,567.890001");
+        assert_eq!([grouped("999.5"), grouped("-100"), grouped("0.10")], ["999.50", "-100.00", "0.10"]);
     }
 
     #[test]

@@ -1,13 +1,24 @@
 //! Plans: the routes a job may use, in the order they will be tried.
+//!
+//! Knows the policy and the wish; not which routes are well or busy, what a dialect can say, or
+//! what the tenant has left to spend. The invariants: every candidate processes where the tenant's
+//! residency allows, is priced, and is within the tenant's limits for one clip; a wish that cannot
+//! be planned is answered with what would help most to whoever can mend it.
 
+mod eligible;
+mod fit;
+mod order;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use crate::id::{ModelName, RouteName};
 use crate::money::MicroUsd;
-use crate::policy::{Policy, Route, Tenant};
+use crate::policy::{Choose, Policy, Route, Tenant, When};
 use crate::video::{Seconds, Size, Wish};
+use eligible::{Asked, Unfit};
 
 /// The routes a job may use, in the order they will be tried.
 #[derive(Clone, Debug)]
@@ -115,7 +126,160 @@ pub enum NoPlan {
 ///
 /// `pin` is given for a wish made from an earlier job. `today` is the UTC date, for sunsets; `seed`
 /// draws the lot of a weighted rule, the same for the same job.
+///
+/// Of several reasons why nobody may serve, one that the client can mend is told before one that
+/// only the operator can, because somebody would serve if it were mended.
 pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, today: Date, seed: u64) -> Result<Plan, NoPlan> {
-    let _ = (policy, tenant, wish, pin, today, seed);
-    todo!()
+    plan_in_turn(policy, tenant, wish, pin, today, Some(seed))
 }
+
+/// Plans a wish as [`plan`] does, but draws no lot: the heaviest route of a weighted rule comes first.
+pub fn expected(policy: &Policy, tenant: &Tenant, wish: &Wish, today: Date) -> Result<Plan, NoPlan> {
+    plan_in_turn(policy, tenant, wish, None, today, None)
+}
+
+/// The models a tenant may ask for today, in alphabetical order.
+pub fn models(policy: &Policy, tenant: &Tenant, today: Date) -> Vec<ModelName> {
+    let reachable = policy.routes.values().filter(|route| route.enabled && eligible::region_fault(route, tenant).is_none());
+    let offers = reachable.flat_map(|route| &route.models).filter(|(_, offer)| !eligible::is_past_sunset(offer, today));
+    let names: BTreeSet<&ModelName> = offers.map(|(model, _)| model).filter(|model| may_ask(tenant, model)).collect();
+    names.into_iter().cloned().collect()
+}
+
+fn plan_in_turn(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, today: Date, seed: Option<u64>) -> Result<Plan, NoPlan> {
+    let asked = Asked::of(policy, wish, pin);
+    let is_offered = pin.is_some() || policy.routes.values().any(|r| r.enabled && r.models.contains_key(&asked.model));
+    if !is_offered || !may_ask(tenant, &asked.model) {
+        return Err(NoPlan::UnknownModel { model: asked.model, known: models(policy, tenant, today) });
+    }
+    let lane = match pin {
+        Some(pin) => Lane::pinned(policy, pin)?,
+        None => Lane::ruled(policy, tenant, &asked)?,
+    };
+
+    let mut able = Vec::new();
+    let mut unable = Vec::new();
+    for (route, weight) in lane.routes {
+        match eligible::serve(route, tenant, &asked, today) {
+            Ok(candidate) => able.push((candidate, weight)),
+            Err(unfit) => unable.push((&route.name, unfit)),
+        }
+    }
+    if able.is_empty() {
+        return Err(nobody(lane.rule, tenant, &asked, &unable));
+    }
+    let mut passed_over: Vec<PassedOver> = unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect();
+    let able = within_length(tenant, able, &mut passed_over)?;
+    let able = within_cost(tenant, able, &mut passed_over)?;
+    let candidates = order::order(lane.choose, able, seed);
+    Ok(Plan { model: asked.model, rule: lane.rule, candidates, passed_over })
+}
+
+/// Whether a tenant may ask for `model` at all.
+fn may_ask(tenant: &Tenant, model: &ModelName) -> bool {
+    tenant.models.is_empty() || tenant.models.contains(model)
+}
+
+/// The routes in question, and how to choose among those that may serve.
+struct Lane<'a> {
+    rule: Option<usize>,
+    routes: Vec<(&'a Arc<Route>, u32)>,
+    choose: Choose,
+}
+
+impl<'a> Lane<'a> {
+    /// The routes of the first rule that matches.
+    fn ruled(policy: &'a Policy, tenant: &Tenant, asked: &Asked) -> Result<Self, NoPlan> {
+        let matching = policy.rules.iter().enumerate().find(|(_, rule)| matches(&rule.when, tenant, asked));
+        let Some((index, rule)) = matching else {
+            return Err(NoPlan::NoRoute { rule: None, passed_over: Vec::new() });
+        };
+        let routes = rule.routes.iter().map(|(route, weight)| (route, *weight)).collect();
+        Ok(Self { rule: Some(index), routes, choose: rule.choose })
+    }
+
+    /// The one route where the source is. Rules say where work starts; this one has started.
+    fn pinned(policy: &'a Policy, pin: &Pin) -> Result<Self, NoPlan> {
+        let Some(route) = policy.routes.get(&pin.route) else {
+            let why = "has the clip that this one is made from, and is no longer in the policy".into();
+            return Err(NoPlan::NoRoute { rule: None, passed_over: vec![PassedOver { route: pin.route.clone(), why }] });
+        };
+        Ok(Self { rule: None, routes: vec![(route, 1)], choose: Choose::Ordered })
+    }
+}
+
+/// Whether a rule is for this wish of this tenant; what was not said counts as the protocol's default.
+fn matches(when: &When, tenant: &Tenant, asked: &Asked) -> bool {
+    fn admits<T: PartialEq>(list: &[T], value: &T) -> bool {
+        list.is_empty() || list.contains(value)
+    }
+    admits(&when.tenant, &tenant.name)
+        && admits(&when.model, &asked.model)
+        && admits(&when.size, &asked.size.or(Size::DEFAULT))
+        && admits(&when.seconds, &asked.seconds.or(Seconds::DEFAULT))
+        && (when.residency.is_none() || when.residency == tenant.residency)
+}
+
+/// Why nobody serves: if only the length or only the size stands in the way somewhere, that;
+/// if both do everywhere, the size first; otherwise what is wrong with each route.
+fn nobody(rule: Option<usize>, tenant: &Tenant, asked: &Asked, unable: &[(&RouteName, Unfit<'_>)]) -> NoPlan {
+    let offers = |wrong_seconds: bool, wrong_size: bool| {
+        unable.iter().filter_map(move |(_, unfit)| match unfit {
+            Unfit::Misfit { offer, seconds, size } if (*seconds, *size) == (wrong_seconds, wrong_size) => Some(*offer),
+            _ => None,
+        })
+    };
+    let lengths: BTreeSet<Seconds> = offers(true, false).flat_map(|offer| offer.seconds.iter().copied()).collect();
+    if let Some(shortest) = lengths.first() {
+        return match tenant.seconds_max {
+            Some(max) if *shortest > max => NoPlan::TooLong { max },
+            max => {
+                let offered = lengths.into_iter().filter(|s| max.is_none_or(|max| *s <= max)).collect();
+                NoPlan::Seconds { asked: asked.seconds.or(Seconds::DEFAULT), offered }
+            }
+        };
+    }
+    let mut offered: Vec<Size> = Vec::new();
+    let by_size = if offers(false, true).next().is_some() { offers(false, true) } else { offers(true, true) };
+    for size in by_size.flat_map(|offer| &offer.sizes) {
+        if !offered.contains(size) {
+            offered.push(*size);
+        }
+    }
+    if !offered.is_empty() {
+        return NoPlan::Size { asked: asked.size.or(Size::DEFAULT), offered };
+    }
+    NoPlan::NoRoute { rule, passed_over: unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect() }
+}
+
+/// Passes over what is longer than the tenant may ask for; what counts is what would be made.
+fn within_length(tenant: &Tenant, able: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>) -> Result<Vec<(Candidate, u32)>, NoPlan> {
+    let Some(max) = tenant.seconds_max else { return Ok(able) };
+    let (within, beyond): (Vec<_>, Vec<_>) = able.into_iter().partition(|(candidate, _)| candidate.seconds <= max);
+    if within.is_empty() {
+        return Err(NoPlan::TooLong { max });
+    }
+    passed_over.extend(beyond.into_iter().map(|(candidate, _)| PassedOver {
+        why: format!("would make {} s, and {} may have {max} s", candidate.seconds, tenant.name),
+        route: candidate.route.name.clone(),
+    }));
+    Ok(within)
+}
+
+/// Passes over what is dearer than the tenant may ask for, so that the ceiling never is.
+fn within_cost(tenant: &Tenant, able: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>) -> Result<Vec<(Candidate, u32)>, NoPlan> {
+    let Some(max) = tenant.cost_max else { return Ok(able) };
+    let (within, beyond): (Vec<_>, Vec<_>) = able.into_iter().partition(|(candidate, _)| candidate.price <= max);
+    if within.is_empty() {
+        let price = beyond.iter().map(|(candidate, _)| candidate.price).max().unwrap_or(MicroUsd::ZERO);
+        return Err(NoPlan::TooDear { price, max });
+    }
+    passed_over.extend(beyond.into_iter().map(|(candidate, _)| PassedOver {
+        why: format!("would cost {}, and {} may spend {max} on a clip", candidate.price, tenant.name),
+        route: candidate.route.name.clone(),
+    }));
+    Ok(within)
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub mod schema;
 mod shroud;
 pub mod sunset;
 mod terms;
+#[cfg(test)]
+pub mod sample;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

@@ -1,0 +1,152 @@
+//! Eligibility: whether one route may serve one wish, and what it would make.
+//!
+//! Knows a route and a wish, nothing of rules or of other routes. A fault of the route comes
+//! before a misfit of the wish, so that a misfit means: this route would serve if the wish were
+//! another one.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::{Candidate, PassedOver, Pin, fit};
+use crate::id::{ModelName, RouteName};
+use crate::policy::{Offer, Policy, Route, Tenant};
+use crate::price;
+use crate::video::{Seconds, Size, Wish};
+
+/// What a wish comes to once defaults and its source are applied.
+pub struct Asked {
+    /// The public model.
+    pub model: ModelName,
+    /// Its length.
+    pub seconds: Want<Seconds>,
+    /// Its size.
+    pub size: Want<Size>,
+}
+
+/// How firmly something is wanted.
+#[derive(Clone, Copy)]
+pub enum Want<T> {
+    /// Nobody said: each route gives its usual.
+    Unsaid,
+    /// The client said so: a route's fit applies.
+    Said(T),
+    /// The source is like that, and so is what is made from it, on a route's list or not.
+    Inherited(T),
+}
+
+impl<T> Want<T> {
+    fn of(said: Option<T>, inherited: Option<T>) -> Self {
+        match (said, inherited) {
+            (Some(value), _) => Self::Said(value),
+            (None, Some(value)) => Self::Inherited(value),
+            (None, None) => Self::Unsaid,
+        }
+    }
+
+    /// What is wanted, or what the protocol assumes.
+    pub fn or(self, default: T) -> T {
+        match self {
+            Self::Said(value) | Self::Inherited(value) => value,
+            Self::Unsaid => default,
+        }
+    }
+
+    /// What a route makes of it: its usual, its fit, or the very thing.
+    fn met(self, usual: impl FnOnce() -> Option<T>, fitted: impl FnOnce(T) -> Option<T>) -> Option<T> {
+        match self {
+            Self::Unsaid => usual(),
+            Self::Said(value) => fitted(value),
+            Self::Inherited(value) => Some(value),
+        }
+    }
+}
+
+impl Asked {
+    /// A source decides the model, whatever the wish says: no other could continue it.
+    pub fn of(policy: &Policy, wish: &Wish, pin: Option<&Pin>) -> Self {
+        let model = pin.map(|p| &p.model).or(wish.model.as_ref()).unwrap_or(&policy.defaults.model);
+        Self {
+            model: model.clone(),
+            seconds: Want::of(wish.seconds, pin.map(|p| p.seconds)),
+            size: Want::of(wish.size, pin.map(|p| p.size)),
+        }
+    }
+}
+
+/// Why a route may not serve a wish.
+pub enum Unfit<'a> {
+    /// It could not serve any such wish: the reason, as a sentence without its subject.
+    Fault(String),
+    /// It would, were the wish another one.
+    Misfit {
+        /// What the route has instead.
+        offer: &'a Offer,
+        /// It has no such length.
+        seconds: bool,
+        /// It has no such size.
+        size: bool,
+    },
+}
+
+impl Unfit<'_> {
+    /// The reason in the operator's words.
+    pub fn of_route(&self, route: &RouteName) -> PassedOver {
+        let why = match self {
+            Self::Fault(why) => why.clone(),
+            Self::Misfit { offer, seconds, size } => {
+                let lengths = seconds.then(|| format!("makes clips of {} s only", list(&offer.seconds)));
+                let sizes = size.then(|| format!("makes {} only", list(&offer.sizes)));
+                lengths.into_iter().chain(sizes).collect::<Vec<_>>().join(" and ")
+            }
+        };
+        PassedOver { route: route.clone(), why }
+    }
+}
+
+/// What `route` would make for `asked`, or why it may not.
+pub fn serve<'a>(route: &'a Arc<Route>, tenant: &Tenant, asked: &Asked, today: Date) -> Result<Candidate, Unfit<'a>> {
+    if !route.enabled {
+        return Err(Unfit::Fault("is disabled".into()));
+    }
+    let Some(offer) = route.models.get(&asked.model) else {
+        return Err(Unfit::Fault(format!("does not offer {}", asked.model)));
+    };
+    if let Some(sunset) = offer.sunset.filter(|_| is_past_sunset(offer, today)) {
+        return Err(Unfit::Fault(format!("offered {} until {sunset} and no longer", asked.model)));
+    }
+    if let Some(fault) = region_fault(route, tenant) {
+        return Err(Unfit::Fault(fault));
+    }
+    let seconds = asked.seconds.met(|| fit::default_seconds(&offer.seconds), |s| fit::seconds(offer.fit, &offer.seconds, s));
+    let size = asked.size.met(|| fit::default_size(&offer.sizes), |s| fit::size(offer.fit, &offer.sizes, s));
+    let (Some(seconds), Some(size)) = (seconds, size) else {
+        return Err(Unfit::Misfit { offer, seconds: seconds.is_none(), size: size.is_none() });
+    };
+    let Some(price) = price::of(offer, seconds, size) else {
+        return Err(Unfit::Fault(format!("has no price for {seconds} s of {}", size.class())));
+    };
+    Ok(Candidate { route: Arc::clone(route), upstream_model: offer.upstream_model.clone(), seconds, size, price })
+}
+
+/// Whether its last day is over.
+pub fn is_past_sunset(offer: &Offer, today: Date) -> bool {
+    offer.sunset.is_some_and(|last_day| today > last_day)
+}
+
+/// Why a tenant's jobs may not be processed where `route` is, if they may not.
+///
+/// Where a route does not say where it is, it could be anywhere, so it satisfies no residency.
+pub fn region_fault(route: &Route, tenant: &Tenant) -> Option<String> {
+    let residency = tenant.residency.as_deref()?;
+    match route.region.as_deref() {
+        Some(region) if region == residency => None,
+        Some(region) => Some(format!("is in region {region}, and {} is bound to {residency}", tenant.name)),
+        None => Some(format!("has no region, and {} is bound to {residency}", tenant.name)),
+    }
+}
+
+/// The values with commas between them.
+fn list<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}

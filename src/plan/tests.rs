@@ -1,0 +1,342 @@
+//! What a plan promises, over small policies built by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::date;
+use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
+
+use super::{NoPlan, PassedOver, Pin, Plan, expected, models, plan};
+use crate::id::{ModelName, RouteName, TenantName};
+use crate::money::MicroUsd;
+use crate::policy::sample::{TODAY, offer, policy, route, seconds, sora_2, sora_2_pro, tenant, usd, wish, wish_for};
+use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Tenant, When};
+use crate::video::{Size, Wish};
+
+const PORTRAIT: &str = "720x1280";
+
+/// A route that offers `sora-2` on those terms.
+fn offering(name: &str, offer: Offer) -> Route {
+    Route { models: BTreeMap::from([(ModelName::new("sora-2"), offer)]), ..route(name) }
+}
+
+fn located(name: &str, region: &str) -> Route {
+    Route { region: Some(region.into()), ..route(name) }
+}
+
+fn in_order(routes: Vec<Route>) -> Policy {
+    policy(Choose::Ordered, routes.into_iter().map(|route| (route, 1)).collect())
+}
+
+fn today(policy: &Policy, tenant: &Tenant, wish: &Wish) -> Result<Plan, NoPlan> {
+    plan(policy, tenant, wish, None, TODAY, 0)
+}
+
+fn names(plan: &Plan) -> Vec<&str> {
+    plan.candidates.iter().map(|c| c.route.name.as_str()).collect()
+}
+
+/// Why each route was passed over, as one text for a snapshot.
+fn reasons(passed_over: &[PassedOver]) -> String {
+    passed_over.iter().map(|p| format!("{} {}", p.route, p.why)).collect::<Vec<_>>().join("\n")
+}
+
+fn no_route(outcome: Result<Plan, NoPlan>) -> String {
+    match outcome {
+        Err(NoPlan::NoRoute { passed_over, .. }) => reasons(&passed_over),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_wish_that_says_nothing_is_four_seconds_upright_of_the_default_model() {
+    let plan = today(&in_order(vec![route("a")]), &tenant("t"), &wish()).unwrap();
+    let made = &plan.candidates[0];
+    assert_eq!((plan.model.as_str(), plan.rule, made.seconds, made.size), ("sora-2", Some(0), seconds(4), Size::DEFAULT));
+    assert_eq!((made.price, plan.ceiling()), (usd("0.40"), usd("0.40")));
+    assert_eq!(made.upstream_model, "upstream-model");
+}
+
+#[test]
+fn where_four_seconds_are_not_to_be_had_the_shortest_is_the_default() {
+    let policy = in_order(vec![offering("a", offer(&[10, 15], &["1792x1024", "1024x1792"], "0.50"))]);
+    let plan = today(&policy, &tenant("t"), &wish()).unwrap();
+    assert_eq!((plan.candidates[0].seconds, plan.candidates[0].size), (seconds(10), Size::new(1792, 1024)));
+}
+
+#[test]
+fn the_first_rule_that_matches_decides_and_no_other_is_asked() {
+    let mut policy = in_order(vec![route("a"), route("b"), route("c"), route("d"), route("e")]);
+    let all = policy.rules.remove(0).routes;
+    let only = |i: usize, when: When| Rule { when, routes: vec![all[i].clone()], choose: Choose::Ordered };
+    policy.rules = vec![
+        only(0, When { tenant: vec![TenantName::new("acme")], ..When::default() }),
+        only(1, When { model: vec![ModelName::new("none")], ..When::default() }),
+        only(2, When { seconds: vec![seconds(12)], ..When::default() }),
+        only(3, When { size: vec![Size::DEFAULT], seconds: vec![seconds(4)], ..When::default() }),
+        only(4, When::default()),
+    ];
+    let (t, unsaid) = (tenant("t"), wish());
+    assert_eq!(names(&today(&policy, &tenant("acme"), &unsaid).unwrap()), ["a"]);
+    assert_eq!(names(&today(&policy, &t, &wish_for("sora-2", 12, PORTRAIT)).unwrap()), ["c"]);
+    assert_eq!(names(&today(&policy, &t, &unsaid).unwrap()), ["d"], "defaults count as said");
+    let plan = today(&policy, &t, &wish_for("sora-2", 4, "1280x720")).unwrap();
+    assert_eq!((plan.rule, names(&plan)), (Some(4), vec!["e"]));
+}
+
+#[test]
+fn a_rule_for_a_residency_is_for_tenants_of_that_residency() {
+    let mut policy = in_order(vec![located("eu-1", "eu"), located("eu-2", "eu")]);
+    let catch_all = policy.rules[0].clone();
+    let first = Rule { when: When { residency: Some("eu".into()), ..When::default() }, ..catch_all.clone() };
+    policy.rules = vec![Rule { routes: first.routes[..1].to_vec(), ..first }, catch_all];
+    let bound = Tenant { residency: Some("eu".into()), ..tenant("acme") };
+    assert_eq!(today(&policy, &bound, &wish()).unwrap().rule, Some(0));
+    assert_eq!(today(&policy, &tenant("t"), &wish()).unwrap().rule, Some(1));
+}
+
+#[test]
+fn when_no_rule_matches_there_is_no_route() {
+    let mut policy = in_order(vec![route("a")]);
+    policy.rules[0].when.tenant = vec![TenantName::new("acme")];
+    let outcome = today(&policy, &tenant("t"), &wish()).unwrap_err();
+    assert_eq!(outcome, NoPlan::NoRoute { rule: None, passed_over: Vec::new() });
+}
+
+#[test]
+fn a_model_is_unknown_if_nobody_has_it_or_the_tenant_may_not_ask() {
+    let mut both = route("b");
+    both.models.insert(ModelName::new("sora-2-pro"), sora_2_pro());
+    let policy = in_order(vec![route("a"), both]);
+    let unknown = |tenant: &Tenant, model: &str| match today(&policy, tenant, &wish_for(model, 4, PORTRAIT)) {
+        Err(NoPlan::UnknownModel { known, .. }) => known.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let modest = Tenant { models: vec![ModelName::new("sora-2")], ..tenant("t") };
+    assert_eq!(unknown(&tenant("t"), "sora-3"), ["sora-2", "sora-2-pro"]);
+    assert_eq!(unknown(&modest, "sora-2-pro"), ["sora-2"]);
+}
+
+#[test]
+fn the_models_a_tenant_is_told_of_are_those_it_could_have_today() {
+    let mut gone = sora_2();
+    gone.sunset = Some(date(2026, 9, 24));
+    let mut retired = located("a", "eu");
+    retired.models = BTreeMap::from([(ModelName::new("retired"), gone)]);
+    let disabled = Route { enabled: false, models: BTreeMap::from([(ModelName::new("off"), sora_2())]), ..located("b", "eu") };
+    let abroad = Route { models: BTreeMap::from([(ModelName::new("abroad"), sora_2())]), ..located("c", "us") };
+    let policy = in_order(vec![retired, disabled, abroad, located("d", "eu")]);
+    let bound = Tenant { residency: Some("eu".into()), ..tenant("t") };
+    assert_eq!(models(&policy, &bound, TODAY), [ModelName::new("sora-2")]);
+    assert_eq!(models(&policy, &tenant("u"), TODAY), [ModelName::new("abroad"), ModelName::new("sora-2")]);
+}
+
+#[test]
+fn each_route_that_may_not_serve_says_why() {
+    let disabled = Route { enabled: false, ..located("disabled", "eu") };
+    let other = Route { models: BTreeMap::from([(ModelName::new("other"), sora_2())]), ..located("other", "eu") };
+    let mut retired = located("retired", "eu");
+    retired.models.get_mut("sora-2").unwrap().sunset = Some(date(2026, 9, 24));
+    let policy = in_order(vec![disabled, other, retired, located("abroad", "us"), route("nowhere")]);
+    let bound = Tenant { residency: Some("eu".into()), ..tenant("acme") };
+    insta::assert_snapshot!(no_route(today(&policy, &bound, &wish())), @r"
+    disabled is disabled
+    other does not offer sora-2
+    retired offered sora-2 until 2026-09-24 and no longer
+    abroad is in region us, and acme is bound to eu
+    nowhere has no region, and acme is bound to eu
+    ");
+}
+
+#[test]
+fn a_model_is_offered_on_its_last_day_and_not_on_the_next() {
+    let mut last = sora_2();
+    last.sunset = Some(date(2026, 9, 24));
+    let policy = in_order(vec![offering("a", last)]);
+    let on = |day| plan(&policy, &tenant("t"), &wish(), None, day, 0);
+    assert!(on(date(2026, 9, 24)).is_ok());
+    assert!(on(date(2026, 9, 25)).is_err());
+}
+
+#[test]
+fn a_length_that_nobody_has_is_answered_with_those_that_can_be_had() {
+    let policy = in_order(vec![
+        offering("a", offer(&[4, 12], &[PORTRAIT], "0.10")),
+        offering("b", offer(&[8, 12, 20], &[PORTRAIT], "0.10")),
+        offering("other-size", offer(&[6], &["480x854"], "0.10")),
+        Route { enabled: false, ..offering("off", offer(&[7], &[PORTRAIT], "0.10")) },
+    ]);
+    let asked = wish_for("sora-2", 7, PORTRAIT);
+    let offered = [4, 8, 12, 20].map(seconds).to_vec();
+    assert_eq!(today(&policy, &tenant("t"), &asked).unwrap_err(), NoPlan::Seconds { asked: seconds(7), offered });
+
+    let short = Tenant { seconds_max: Some(seconds(8)), ..tenant("t") };
+    let offered = [4, 8].map(seconds).to_vec();
+    assert_eq!(today(&policy, &short, &asked).unwrap_err(), NoPlan::Seconds { asked: seconds(7), offered });
+    let shorter = Tenant { seconds_max: Some(seconds(3)), ..tenant("t") };
+    assert_eq!(today(&policy, &shorter, &asked).unwrap_err(), NoPlan::TooLong { max: seconds(3) });
+}
+
+#[test]
+fn a_size_that_nobody_has_is_answered_with_those_that_can_be_had() {
+    let policy = in_order(vec![route("a"), offering("b", offer(&[4], &["1024x1792", "1280x720"], "0.10"))]);
+    let offered: Vec<Size> = ["720x1280", "1280x720", "1024x1792"].map(|s| s.parse().unwrap()).to_vec();
+    let asked = Size::new(640, 480);
+    let sized = |length| today(&policy, &tenant("t"), &wish_for("sora-2", length, "640x480")).unwrap_err();
+    assert_eq!(sized(4), NoPlan::Size { asked, offered: offered.clone() });
+    assert_eq!(sized(7), NoPlan::Size { asked, offered }, "both are wrong: mend one, then hear of the other");
+}
+
+#[test]
+fn a_route_that_fits_makes_the_length_it_has_at_that_price() {
+    let fitting = Offer { fit: Fit::Down, ..offer(&[4, 6, 8], &[PORTRAIT], "0.10") };
+    let policy = in_order(vec![route("exact"), offering("fitting", fitting)]);
+    let plan = today(&policy, &tenant("t"), &wish_for("sora-2", 7, PORTRAIT)).unwrap();
+    assert_eq!((names(&plan), plan.candidates[0].seconds, plan.ceiling()), (vec!["fitting"], seconds(6), usd("0.60")));
+    insta::assert_snapshot!(reasons(&plan.passed_over), @"exact makes clips of 4, 8, 12 s only");
+}
+
+#[test]
+fn a_tenant_never_gets_longer_or_dearer_clips_than_it_may_have() {
+    let up = Offer { fit: Fit::Up, ..offer(&[10], &[PORTRAIT], "0.10") };
+    let policy = in_order(vec![offering("long", up), route("cheap"), offering("dear", offer(&[8], &[PORTRAIT], "0.70"))]);
+    let asked = wish_for("sora-2", 8, PORTRAIT);
+    let limited = |max_seconds, max_cost| Tenant { seconds_max: Some(seconds(max_seconds)), cost_max: Some(usd(max_cost)), ..tenant("t") };
+    let plan = today(&policy, &limited(8, "5.00"), &asked).unwrap();
+    assert_eq!(names(&plan), ["cheap"]);
+    insta::assert_snapshot!(reasons(&plan.passed_over), @r"
+    long would make 10 s, and t may have 8 s
+    dear would cost 5.60, and t may spend 5.00 on a clip
+    ");
+    assert_eq!(today(&policy, &limited(7, "5.00"), &asked).unwrap_err(), NoPlan::TooLong { max: seconds(7) });
+    let too_dear = NoPlan::TooDear { price: usd("5.60"), max: usd("0.79") };
+    assert_eq!(today(&policy, &limited(8, "0.79"), &asked).unwrap_err(), too_dear);
+}
+
+/// A source on route `b`, twelve seconds of landscape.
+fn source() -> Pin {
+    Pin { route: RouteName::new("b"), model: ModelName::new("sora-2"), seconds: seconds(12), size: Size::new(1280, 720) }
+}
+
+#[test]
+fn what_is_made_from_a_clip_is_made_where_it_is_and_like_it() {
+    let mut policy = in_order(vec![route("a"), route("b")]);
+    policy.rules.clear();
+    let remix = plan(&policy, &tenant("t"), &wish(), Some(&source()), TODAY, 0).unwrap();
+    assert_eq!((names(&remix), remix.rule), (vec!["b"], None));
+    assert_eq!((remix.candidates[0].seconds, remix.candidates[0].size), (seconds(12), Size::new(1280, 720)));
+
+    let said = Wish { seconds: Some(seconds(4)), model: Some(ModelName::new("other")), ..wish() };
+    let extension = plan(&policy, &tenant("t"), &said, Some(&source()), TODAY, 0).unwrap();
+    assert_eq!((extension.model.as_str(), extension.candidates[0].seconds), ("sora-2", seconds(4)));
+
+    let stitched = Pin { seconds: seconds(24), ..source() };
+    let remix = plan(&policy, &tenant("t"), &wish(), Some(&stitched), TODAY, 0).unwrap();
+    assert_eq!(remix.ceiling(), usd("2.40"), "a length off the list is inherited and priced as it is");
+}
+
+#[test]
+fn a_source_on_a_route_that_is_gone_or_may_not_be_used_cannot_be_continued() {
+    let pinned = |policy: &Policy, tenant: &Tenant| no_route(plan(policy, tenant, &wish(), Some(&source()), TODAY, 0));
+    let bound = Tenant { residency: Some("eu".into()), ..tenant("acme") };
+    let gone = in_order(vec![route("a")]);
+    let disabled = in_order(vec![route("a"), Route { enabled: false, ..route("b") }]);
+    let abroad = in_order(vec![located("a", "eu"), located("b", "us")]);
+    insta::assert_snapshot!(pinned(&gone, &bound), @"b has the clip that this one is made from, and is no longer in the policy");
+    insta::assert_snapshot!(pinned(&disabled, &bound), @"b is disabled");
+    insta::assert_snapshot!(pinned(&abroad, &bound), @"b is in region us, and acme is bound to eu");
+}
+
+#[test]
+fn the_cheapest_comes_first_and_equals_stay_as_written() {
+    let priced = |name, price| (offering(name, offer(&[4], &[PORTRAIT], price)), 1);
+    let routes = vec![priced("dear", "0.30"), priced("even-1", "0.20"), priced("cheap", "0.10"), priced("even-2", "0.20")];
+    let plan = today(&policy(Choose::Cheapest, routes), &tenant("t"), &wish()).unwrap();
+    assert_eq!(names(&plan), ["cheap", "even-1", "even-2", "dear"]);
+    assert_eq!(plan.ceiling(), usd("1.20"));
+}
+
+#[test]
+fn lots_fall_in_proportion_to_the_weights() {
+    const DRAWS: u64 = 100_000;
+    let policy = policy(Choose::Weighted, vec![(route("a"), 70), (route("b"), 20), (route("c"), 10), (route("last"), 0)]);
+    let (tenant, wish) = (tenant("t"), wish());
+    let (mut first, mut second_after_a) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
+    for seed in 0..DRAWS {
+        let plan = plan(&policy, &tenant, &wish, None, TODAY, seed).unwrap();
+        let order = names(&plan);
+        assert_eq!(order[3], "last", "a weight of nothing is the last resort");
+        *first.entry(order[0].into()).or_default() += 1;
+        if order[0] == "a" {
+            *second_after_a.entry(order[1].into()).or_default() += 1;
+        }
+    }
+    for (name, percent) in [("a", 70), ("b", 20), ("c", 10)] {
+        let (drawn, due) = (first[name], DRAWS * percent / 100);
+        assert!(drawn.abs_diff(due) <= DRAWS / 100, "{name}: {drawn} of {due}");
+    }
+    let (runs, b_second) = (first["a"], second_after_a["b"]);
+    assert!(b_second.abs_diff(runs * 2 / 3) <= runs / 100, "of those left, b is twice as heavy as c: {b_second} of {runs}");
+}
+
+#[test]
+fn an_estimate_expects_the_heaviest_route() {
+    let policy = policy(Choose::Weighted, vec![(route("a"), 0), (route("b"), 20), (route("c"), 80)]);
+    assert_eq!(names(&expected(&policy, &tenant("t"), &wish(), TODAY).unwrap()), ["c", "b", "a"]);
+}
+
+/// Fit, region, lengths, whether enabled, price of a second in micro-dollars, weight.
+type Terms = (Fit, Option<&'static str>, Vec<u32>, bool, i64, u32);
+
+/// Any small policy of routes `r0`, `r1`, … under one rule.
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let fit = prop::sample::select(vec![Fit::Exact, Fit::Nearest, Fit::Up, Fit::Down]);
+    let region = prop::sample::select(vec![None, Some("eu"), Some("us")]);
+    let lengths = prop::sample::subsequence(vec![4, 6, 8, 10, 12], 1..=5);
+    let route = (fit, region, lengths, any::<bool>(), 0..=200_000_i64, 0..=100_u32);
+    let choose = prop::sample::select(vec![Choose::Ordered, Choose::Weighted, Choose::Cheapest]);
+    (choose, prop::collection::vec(route, 1..=6)).prop_map(|(choose, routes)| {
+        let build = |(i, (fit, region, lengths, enabled, price, weight)): (usize, Terms)| {
+            let terms = offer(&lengths, &[PORTRAIT, "1280x720"], &MicroUsd::new(price).to_string());
+            let open = Route { enabled, region: region.map(Into::into), ..offering(&format!("r{i}"), Offer { fit, ..terms }) };
+            (open, weight)
+        };
+        policy(choose, routes.into_iter().enumerate().map(build).collect())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_plan_keeps_its_promises(policy in any_policy(), length in 1..=14_u32, seed in any::<u64>(), bound in any::<bool>(), max in prop::option::of(0..=1_500_000_i64)) {
+        let tenant = Tenant { residency: bound.then(|| "eu".into()), cost_max: max.map(MicroUsd::new), ..tenant("t") };
+        let asked = wish_for("sora-2", length, PORTRAIT);
+        let drawn = match plan(&policy, &tenant, &asked, None, TODAY, seed) {
+            Ok(drawn) => drawn,
+            Err(NoPlan::UnknownModel { .. } | NoPlan::NoRoute { .. }) => {
+                let open = |r: &Arc<Route>| r.enabled && (!bound || r.region.as_deref() == Some("eu"));
+                prop_assert!(!policy.routes.values().any(open), "an open route has to be used, or the client told what to ask for");
+                return Ok(());
+            }
+            Err(_) => return Ok(()),
+        };
+        let again = plan(&policy, &tenant, &asked, None, TODAY, seed).unwrap();
+        prop_assert_eq!(names(&drawn), names(&again), "the same job draws the same lot");
+
+        let mut listed: Vec<&RouteName> = drawn.candidates.iter().map(|c| &c.route.name).collect();
+        listed.extend(drawn.passed_over.iter().map(|p| &p.route));
+        listed.sort();
+        prop_assert_eq!(listed, policy.routes.keys().collect::<Vec<_>>(), "every route of the rule is accounted for exactly once");
+
+        prop_assert!(!drawn.candidates.is_empty());
+        for candidate in &drawn.candidates {
+            prop_assert!(candidate.route.enabled);
+            prop_assert!(!bound || candidate.route.region.as_deref() == Some("eu"), "residency holds on every fallback");
+            prop_assert!(candidate.price <= drawn.ceiling());
+            prop_assert!(max.is_none_or(|max| candidate.price.get() <= max));
+            prop_assert!(candidate.route.models["sora-2"].seconds.contains(&candidate.seconds));
+            prop_assert!(Arc::ptr_eq(&candidate.route, &policy.routes[&candidate.route.name]));
+        }
+    }
+}

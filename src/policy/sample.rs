@@ -1,0 +1,203 @@
+//! Small policies built by hand, for the tests of whatever takes one. Not part of the program.
+//!
+//! Everything is a plain value with public fields: take a sample and change what the test is about.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+
+use super::{
+    Alerts, Archive, Budget, Choose, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rule, Server, StoreUrl,
+    Telemetry, Tenant, UnknownPolicy, When,
+};
+use crate::id::{ModelName, RouteName, TenantName};
+use crate::money::MicroUsd;
+use crate::provider::{
+    Accepted, AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, Provider, Submission, SubmitError,
+    Unsupported, Variant,
+};
+use crate::video::{Origin, Seconds, Size, Upload, Wish};
+
+/// The day on which the samples are used: after the sunset of OpenAI's models.
+pub const TODAY: Date = date(2026, 11, 23);
+
+/// Amounts as they are written in the file.
+pub fn usd(text: &str) -> MicroUsd {
+    text.parse().unwrap()
+}
+
+/// A length of `n` seconds.
+pub fn seconds(n: u32) -> Seconds {
+    Seconds::new(n).unwrap()
+}
+
+/// An offer of those lengths and sizes at one price a second, exact fit, no sunset.
+pub fn offer(lengths: &[u32], sizes: &[&str], per_second: &str) -> Offer {
+    Offer {
+        upstream_model: "upstream-model".into(),
+        seconds: lengths.iter().map(|n| seconds(*n)).collect(),
+        sizes: sizes.iter().map(|s| s.parse().unwrap()).collect(),
+        price: Price::Flat(usd(per_second)),
+        sunset: None,
+        fit: Fit::Exact,
+    }
+}
+
+/// `sora-2` as published: 4, 8 or 12 s of 720p at 0.10 a second.
+pub fn sora_2() -> Offer {
+    offer(&[4, 8, 12], &["720x1280", "1280x720"], "0.10")
+}
+
+/// `sora-2-pro` as published: 10, 15 or 25 s at 0.30 a second of 720p and 0.50 of 1024p.
+pub fn sora_2_pro() -> Offer {
+    let mut offer = offer(&[10, 15, 25], &["720x1280", "1280x720", "1024x1792", "1792x1024"], "0.30");
+    let by_size = [("720p", "0.30"), ("1024p", "0.50")];
+    offer.price = Price::BySize(by_size.map(|(class, price)| (class.parse().unwrap(), usd(price))).into());
+    offer
+}
+
+/// An enabled route without region or limits that offers [`sora_2`] as `sora-2`.
+pub fn route(name: &str) -> Route {
+    Route {
+        name: RouteName::new(name),
+        provider: &Mute,
+        simulated: false,
+        endpoint: Endpoint { base_url: "https://provider.example/v1".into(), credential: Credential::None },
+        enabled: true,
+        region: None,
+        limits: Limits::default(),
+        budget: None,
+        models: BTreeMap::from([(ModelName::new("sora-2"), sora_2())]),
+        poll: PollSchedule { early: Duration::from_secs(10), late: Duration::from_secs(30) },
+        submit_timeout: Duration::from_secs(60),
+        bills_failed: false,
+        unknown: UnknownPolicy { grace: Duration::from_secs(15 * 60), give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
+        content_hosts: Vec::new(),
+        webhook_secrets: Vec::new(),
+    }
+}
+
+/// A tenant with an unlimited budget who may ask for anything.
+pub fn tenant(name: &str) -> Tenant {
+    Tenant {
+        name: TenantName::new(name),
+        budget: Budget { cap: None, per: Per::Total, timezone: TimeZone::UTC, warn: Vec::new() },
+        limits: Limits::default(),
+        models: Vec::new(),
+        seconds_max: None,
+        cost_max: None,
+        residency: None,
+        charge: None,
+        show_route: false,
+        webhook: None,
+    }
+}
+
+/// A policy of those routes and one rule: everybody is served by all of them, in that order.
+///
+/// A route's weight is given beside it; it counts if `choose` is by lot.
+pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
+    let routes: Vec<(Arc<Route>, u32)> = routes.into_iter().map(|(route, weight)| (Arc::new(route), weight)).collect();
+    Policy {
+        revision: "0".repeat(64),
+        server: Server {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            admin: "127.0.0.1:0".parse().unwrap(),
+            public_url: None,
+            body_bytes_max: 1 << 20,
+            drain: Duration::from_secs(1),
+        },
+        store: StoreUrl::Sqlite("filmgate.db".into()),
+        archive: Archive { url: None, keep: Duration::from_secs(24 * 60 * 60) },
+        defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
+        budget: None,
+        routes: routes.iter().map(|(route, _)| (route.name.clone(), Arc::clone(route))).collect(),
+        rules: vec![Rule { when: When::default(), routes, choose }],
+        tenants: BTreeMap::new(),
+        keys: HashMap::new(),
+        guard: Guard { prompt_chars_max: 4_000, deny: Vec::new() },
+        alerts: Alerts { webhook: None, retry_permille: 100, sunset_days: 30 },
+        telemetry: Telemetry { log_json: false },
+        warnings: Vec::new(),
+    }
+}
+
+/// The policy of somebody who has no account yet: a simulator that offers both published models.
+pub fn simulator_only() -> Policy {
+    let mut simulator = route("simulator");
+    simulator.models.insert(ModelName::new("sora-2-pro"), sora_2_pro());
+    policy(Choose::Ordered, vec![(simulator, 1)])
+}
+
+/// A wish that says nothing but its prompt.
+pub fn wish() -> Wish {
+    Wish {
+        origin: Origin::Create,
+        prompt: "A cat walks into a bar.".into(),
+        model: None,
+        seconds: None,
+        size: None,
+        reference: None,
+        characters: Vec::new(),
+        end_user: None,
+    }
+}
+
+/// A wish for `length` seconds of `size` made by `model`.
+pub fn wish_for(model: &str, length: u32, size: &str) -> Wish {
+    let size: Size = size.parse().unwrap();
+    Wish { model: Some(ModelName::new(model)), seconds: Some(seconds(length)), size: Some(size), ..wish() }
+}
+
+/// A dialect in which nothing can be said: for routes that are planned with and never called.
+#[derive(Debug)]
+struct Mute;
+
+impl Mute {
+    fn call<T: Send + 'static>(answer: T) -> Call<T> {
+        Call { request: Request::new(Bytes::new()), read: Box::new(move |_| answer) }
+    }
+}
+
+impl Provider for Mute {
+    fn name(&self) -> &'static str {
+        "mute"
+    }
+
+    fn default_base_url(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn submit(&self, _: &Endpoint, _: &Proof<'_>, _: &Submission<'_>) -> Result<Call<Result<Accepted, SubmitError>>, Unsupported> {
+        Err(Unsupported("this dialect is mute"))
+    }
+
+    fn progress(&self, _: &Endpoint, _: &Proof<'_>, _: Handle<'_>) -> Call<Result<Progress, AskError>> {
+        Self::call(Err(AskError::NotFound))
+    }
+
+    fn list(&self, _: &Endpoint, _: &Proof<'_>, _: Option<&str>) -> Option<Call<Result<Listing, AskError>>> {
+        None
+    }
+
+    fn delete(&self, _: &Endpoint, _: &Proof<'_>, _: Handle<'_>) -> Option<Call<Result<(), AskError>>> {
+        None
+    }
+
+    fn content(&self, _: &Endpoint, _: &Proof<'_>, _: Handle<'_>, _: Variant, _: Option<&str>) -> Result<Download, Unsupported> {
+        Err(Unsupported("this dialect is mute"))
+    }
+
+    fn create_character(&self, _: &Endpoint, _: &Proof<'_>, _: &str, _: &Upload) -> Result<Call<Result<String, SubmitError>>, Unsupported> {
+        Err(Unsupported("this dialect is mute"))
+    }
+
+    fn ping(&self, _: &Endpoint, _: &Proof<'_>) -> Call<Result<(), AskError>> {
+        Self::call(Err(AskError::Refused(StatusCode::NOT_IMPLEMENTED.to_string())))
+    }
+}
