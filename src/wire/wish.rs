@@ -1,0 +1,187 @@
+//! The four ways to wish for a clip, each as the list of fields it accepts.
+//!
+//! Knows which field belongs to which operation and what its text may be; not who offers it. An id
+//! is judged last: one that cannot exist has to be refused exactly like one that does not.
+
+use crate::id::{CharacterId, JobId, ModelName};
+use crate::video::{Origin, PROMPT_CHARS_MAX, Reference, Seconds, Size, Source, Wish};
+use crate::wire::error::{Fault, FormError, shown};
+use crate::wire::form::{Field, Form};
+use crate::wire::{media, reference};
+
+/// The longest model name, bytes.
+const MODEL_BYTES_MAX: usize = 100;
+
+/// The longest `user`, characters.
+const END_USER_CHARS_MAX: usize = 256;
+
+/// The most characters in one clip.
+const CHARACTERS_MAX: usize = 2;
+
+/// Reads `POST /videos`.
+pub fn create(mut form: Form) -> Result<Wish, FormError> {
+    let characters = take_characters(&mut form);
+    let mut wish = Wish {
+        origin: Origin::Create,
+        prompt: take_prompt(&mut form)?,
+        model: take_model(&mut form)?,
+        seconds: take_seconds(&mut form)?,
+        size: take_size(&mut form)?,
+        reference: reference::take(&mut form)?,
+        characters: Vec::new(),
+        end_user: take_extras(&mut form)?,
+    };
+    form.finish(None)?;
+
+    if let (Some(Reference::Upload(upload)), Some(size)) = (&wish.reference, wish.size) {
+        media::check_reference_size(upload, size)?;
+    }
+    wish.characters = characters?;
+    Ok(wish)
+}
+
+/// Reads `POST /videos/{source}/remix`: all but the prompt is the source's.
+pub fn remix(source: JobId, mut form: Form) -> Result<Wish, FormError> {
+    let wish = take_bare(&mut form, Origin::Remix(source))?;
+    form.finish(None)?;
+    Ok(wish)
+}
+
+/// Reads `POST /videos/edits`.
+pub fn edit(mut form: Form) -> Result<Wish, FormError> {
+    let source = take_source(&mut form);
+    let mut wish = take_bare(&mut form, Origin::Create)?;
+    wish.model = take_model(&mut form)?;
+    form.finish(None)?;
+
+    wish.origin = Origin::Edit(source?);
+    Ok(wish)
+}
+
+/// Reads `POST /videos/extensions`.
+pub fn extend(mut form: Form) -> Result<Wish, FormError> {
+    let source = take_source(&mut form);
+    let mut wish = take_bare(&mut form, Origin::Create)?;
+    wish.model = take_model(&mut form)?;
+    wish.seconds = Some(take_seconds(&mut form)?.ok_or_else(|| Fault::missing("seconds"))?);
+    form.finish(None)?;
+
+    wish.origin = Origin::Extend(source?);
+    Ok(wish)
+}
+
+/// What every operation has: a prompt, and the fields without effect.
+fn take_bare(form: &mut Form, origin: Origin) -> Result<Wish, Fault> {
+    Ok(Wish {
+        origin,
+        prompt: take_prompt(form)?,
+        model: None,
+        seconds: None,
+        size: None,
+        reference: None,
+        characters: Vec::new(),
+        end_user: take_extras(form)?,
+    })
+}
+
+fn take_prompt(form: &mut Form) -> Result<String, Fault> {
+    let prompt = form.take("prompt").ok_or_else(|| Fault::missing("prompt"))?.text("prompt")?;
+    let chars = prompt.chars().count();
+    if chars > PROMPT_CHARS_MAX {
+        return Err(Fault::too_long("prompt", chars, PROMPT_CHARS_MAX));
+    }
+    if prompt.trim().is_empty() {
+        return Err(Fault::invalid("prompt", "empty_string", "Invalid 'prompt': empty string. Say what the clip shall show."));
+    }
+    if prompt.contains('\0') {
+        return Err(Fault::invalid("prompt", "invalid_value", "Invalid 'prompt': it contains a NUL character. Remove it."));
+    }
+    Ok(prompt)
+}
+
+fn take_model(form: &mut Form) -> Result<Option<ModelName>, Fault> {
+    let Some(field) = form.take("model") else { return Ok(None) };
+    let text = field.text("model")?;
+    if (1..=MODEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(Some(ModelName::new(text)))
+    } else {
+        Err(Fault::bad_value("model", &text, "A model name is 1 to 100 visible ASCII characters, such as 'sora-2'."))
+    }
+}
+
+fn take_seconds(form: &mut Form) -> Result<Option<Seconds>, Fault> {
+    let Some((param, field)) = form.take_any(&["seconds", "duration"])? else { return Ok(None) };
+    let text = field.text_or_integer(param)?;
+    let rule = "A length is a whole number of seconds in plain digits, such as '8'.";
+    text.parse().map(Some).map_err(|_| Fault::bad_value(param, &text, rule))
+}
+
+fn take_size(form: &mut Form) -> Result<Option<Size>, Fault> {
+    let Some(field) = form.take("size") else { return Ok(None) };
+    let text = field.text("size")?;
+    let rule = "A size is width, a small x and height in pixels, such as '1280x720'.";
+    text.parse().map(Some).map_err(|_| Fault::bad_value("size", &text, rule))
+}
+
+/// Takes the fields that change nothing about the clip; `user` is the one worth keeping.
+fn take_extras(form: &mut Form) -> Result<Option<String>, Fault> {
+    for (name, only) in [("n", "1"), ("quality", "standard")] {
+        let Some(field) = form.take(name) else { continue };
+        let text = field.text_or_integer(name)?;
+        if text != only {
+            return Err(Fault::bad_value(name, &text, &format!("Only '{only}' can be had.")));
+        }
+    }
+    form.take("metadata");
+
+    let Some(field) = form.take("user") else { return Ok(None) };
+    let user = field.text("user")?;
+    let chars = user.chars().count();
+    if chars > END_USER_CHARS_MAX {
+        return Err(Fault::too_long("user", chars, END_USER_CHARS_MAX));
+    }
+    if user.chars().any(char::is_control) {
+        return Err(Fault::invalid("user", "invalid_value", "Invalid 'user': it contains a control character. Remove it."));
+    }
+    Ok(Some(user).filter(|user| !user.is_empty()))
+}
+
+fn take_characters(form: &mut Form) -> Result<Vec<CharacterId>, FormError> {
+    let Some(field) = form.take("characters") else { return Ok(Vec::new()) };
+    let items = match field.unfold("characters")? {
+        Field::List(items) => items,
+        other => return Err(Fault::wrong_type("characters", "an array of objects with 'id'", other.kind()).into()),
+    };
+    if items.len() > CHARACTERS_MAX {
+        let message = format!("At most {CHARACTERS_MAX} characters can appear in one clip, but {} are given.", items.len());
+        return Err(Fault::invalid("characters", "array_above_max_length", message).into());
+    }
+    items.into_iter().enumerate().map(|(n, item)| character_id(&format!("characters[{n}]"), item)).collect()
+}
+
+fn character_id(param: &str, item: Field) -> Result<CharacterId, FormError> {
+    let id = only_id(param, item, "an object with 'id'")?;
+    id.parse().map_err(|_| FormError::UnknownCharacter(shown(&id)))
+}
+
+fn take_source(form: &mut Form) -> Result<Source, FormError> {
+    match form.take("video").ok_or_else(|| Fault::missing("video"))? {
+        Field::File(bytes) => Ok(Source::Upload(media::mp4("video", bytes)?)),
+        field => {
+            let id = only_id("video", field, "a file, or an object with 'id'")?;
+            id.parse().map(Source::Job).map_err(|_| FormError::UnknownVideo(shown(&id)))
+        }
+    }
+}
+
+/// The `id` of an object that has nothing else.
+fn only_id(param: &str, field: Field, expected: &str) -> Result<String, Fault> {
+    let mut object = match field.unfold(param)? {
+        Field::Object(object) => object,
+        other => return Err(Fault::wrong_type(param, expected, other.kind())),
+    };
+    let inside = format!("{param}.id");
+    let id = object.take("id").ok_or_else(|| Fault::missing(&inside))?.text(&inside)?;
+    object.finish(Some(param))?;
+    Ok(id)
+}
