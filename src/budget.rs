@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{Error, Span};
+
 use crate::clock::Timestamp;
 use crate::id::{RouteName, TenantName};
 use crate::money::MicroUsd;
@@ -75,7 +79,54 @@ impl Period {
 
     /// The period of `budget` that `now` falls into.
     pub fn of(budget: &Budget, now: Timestamp) -> Self {
-        let _ = (budget.per == Per::Total, now);
-        todo!("store helper")
+        // The arithmetic can only fail at the ends of the calendar, which a clamped moment keeps away from.
+        let now = Timestamp::from_ms(now.as_ms().clamp(0, LATEST_MS));
+        let found = match budget.per {
+            Per::Day => Self::civil(budget, now, "day", |day| Ok(day), Span::new().days(1)),
+            Per::Week => Self::civil(budget, now, "week", monday, Span::new().weeks(1)),
+            Per::Month => Self::civil(budget, now, "month", |day| Ok(day.first_of_month()), Span::new().months(1)),
+            Per::Total => return Self::total(),
+        };
+        found.unwrap_or_else(|_| Self::total())
+    }
+
+    /// The stretch of `length` that begins on the day `first` makes of today.
+    ///
+    /// The calendar only proposes: where clocks were set back across midnight, a few instants read as
+    /// the day before although the new day had begun. They belong to the period that had begun, so
+    /// that periods touch and never overlap.
+    fn civil(budget: &Budget, now: Timestamp, word: &str, first: fn(Date) -> Result<Date, Error>, length: Span) -> Result<Self, Error> {
+        let zone = &budget.timezone;
+        let today = jiff::Timestamp::from_millisecond(now.as_ms())?.to_zoned(zone.clone()).date();
+        let mut begins = first(today)?;
+        let (mut from, mut until) = (midnight(begins, zone)?, midnight(begins.checked_add(length)?, zone)?);
+        if now >= until {
+            begins = begins.checked_add(length)?;
+            (from, until) = (until, midnight(begins.checked_add(length)?, zone)?);
+        } else if now < from {
+            begins = begins.checked_sub(length)?;
+            (from, until) = (midnight(begins, zone)?, from);
+        }
+        let key = match budget.per {
+            Per::Month => format!("{word}:{:04}-{:02}", begins.year(), begins.month()),
+            Per::Day | Per::Week | Per::Total => format!("{word}:{begins}"),
+        };
+        Ok(Self { key, from, until: Some(until) })
     }
 }
+
+/// The last moment that is told from others: the year 9000 begins.
+const LATEST_MS: i64 = 221_845_392_000_000;
+
+/// The first instant of `day` where `zone` is kept; the first after the gap if midnight was skipped.
+fn midnight(day: Date, zone: &TimeZone) -> Result<Timestamp, Error> {
+    Ok(Timestamp::from_ms(day.to_zoned(zone.clone())?.timestamp().as_millisecond()))
+}
+
+/// The Monday of `day`'s week.
+fn monday(day: Date) -> Result<Date, Error> {
+    day.checked_sub(Span::new().days(day.weekday().since(Weekday::Monday)))
+}
+
+#[cfg(test)]
+mod tests;

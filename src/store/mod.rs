@@ -6,6 +6,11 @@
 //! money moves only together with a job's state; `spent + held ≤ cap` at every admission; a hold ends
 //! once; a job's row moves only by compare-and-set on its version.
 
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +23,8 @@ use crate::id::{AttemptId, CharacterId, JobId, ModelName, RouteName, TenantName}
 use crate::job::{State, Step};
 use crate::money::MicroUsd;
 use crate::video::{Seconds, Size};
+
+pub use self::sqlite::Sqlite;
 
 /// A job as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -443,4 +450,8 @@ pub trait Store: Send + Sync {
 
     /// 32 random bytes that are this database's own, made at its first start: signs links.
     async fn signing_key(&self) -> Result<[u8; 32], StoreError>;
+
+    /// What does not add up in the books, said for a person; empty if everything does: balances are
+    /// the sums of what is booked to them, a hold ended once or not at all, places are taken by jobs.
+    async fn audit(&self) -> Result<Vec<String>, StoreError>;
 }

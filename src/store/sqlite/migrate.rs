@@ -1,0 +1,49 @@
+//! Migrations: numbered SQL files, applied once and in order, each remembered with its checksum.
+//!
+//! The invariant: what a database went through is exactly the beginning of the list below. A file
+//! that was changed after it had been applied, or a database from a newer gateway, is refused.
+
+use rusqlite::{Connection, TransactionBehavior};
+use sha2::{Digest as _, Sha256};
+
+use crate::store::StoreError;
+
+/// Every migration, oldest first. To add one: write its file, add its line; never change an older one.
+const MIGRATIONS: &[(&str, &str)] = &[("0001_start", include_str!("0001_start.sql"))];
+
+/// Brings the database to the newest schema, in one transaction.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (
+            number   INTEGER PRIMARY KEY,
+            name     TEXT NOT NULL,
+            checksum TEXT NOT NULL
+        ) STRICT",
+    )?;
+
+    let applied = {
+        let mut rows = tx.prepare("SELECT name, checksum FROM migrations ORDER BY number")?;
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<Vec<(String, String)>, _>>()?
+    };
+    if applied.len() > MIGRATIONS.len() {
+        return Err(StoreError::Damaged("it was written by a newer gateway; run that one, or restore a backup from before".to_owned()));
+    }
+    for ((name, sql), (applied_name, applied_checksum)) in MIGRATIONS.iter().zip(&applied) {
+        if name != applied_name || checksum(sql) != *applied_checksum {
+            return Err(StoreError::Damaged(format!("it went through a migration {applied_name} that is not our {name}")));
+        }
+    }
+
+    for (name, sql) in MIGRATIONS.iter().skip(applied.len()) {
+        tx.execute_batch(sql)?;
+        tx.execute("INSERT INTO migrations (name, checksum) VALUES (?1, ?2)", (name, checksum(sql)))?;
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+fn checksum(sql: &str) -> String {
+    Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,166 @@
+//! The store in one SQLite file.
+//!
+//! One thread writes, two read, and a cache of recent jobs answers polls without either. Every answer
+//! of a writing method is durable: `synchronous = FULL`, committed together with whatever else waited
+//! (see [`writer`]). When the disk is full or fails, writing methods say so and change nothing, and
+//! reading goes on. Knows nothing of other gateways: the file is locked against them.
+
+mod books;
+mod fault;
+mod file;
+mod migrate;
+mod money;
+mod read;
+mod readers;
+mod rows;
+mod workers;
+mod write;
+mod writer;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::file::Held;
+use self::readers::Readers;
+use self::writer::{RecentJobs, Writer, recent_jobs};
+use crate::budget::Account;
+use crate::clock::Timestamp;
+use crate::id::{CharacterId, JobId, RouteName, TenantName};
+use crate::job::{State, Step};
+use crate::store::{
+    ApplyError, Attempt, Balance, Character, Facts, Job, Jobs, LedgerEntry, NewAttempt, NewJob, OpenError, Overview, Page, Removed,
+    ReportRow, Store, StoreError,
+};
+
+/// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
+pub struct Sqlite {
+    recent: Arc<RecentJobs>,
+    signing_key: [u8; 32],
+    // Fields are dropped in this order: the file is let go when nobody uses it any more.
+    readers: Readers,
+    writer: Writer,
+    _file: Held,
+}
+
+impl Sqlite {
+    /// Opens the database at `path`, or begins one where there has been none. Refuses a file that is
+    /// not ours, not whole, not the one that was here before, or in use by another gateway.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let opened = file::open(path)?;
+        let recent = Arc::new(recent_jobs());
+        for job in read::open_jobs(&opened.writer)? {
+            recent.insert(job.id, job);
+        }
+        let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("no thread for the store: {error}"));
+        Ok(Self {
+            readers: Readers::start(opened.readers).map_err(unavailable)?,
+            writer: Writer::start(opened.writer, Arc::clone(&recent)).map_err(unavailable)?,
+            recent,
+            signing_key: opened.signing_key,
+            _file: opened.held,
+        })
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn open_job(&self, job: NewJob, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {
+        self.writer.write(move |tx| write::open_job(tx, job, &attempt)).await
+    }
+
+    async fn open_attempt(&self, job: &Job, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {
+        let (id, version) = (job.id, job.version);
+        self.writer.write(move |tx| write::open_attempt(tx, id, version, &attempt)).await
+    }
+
+    async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
+        let (id, version) = (job.id, job.version);
+        self.writer.write(move |tx| write::apply(tx, id, version, step, facts, at)).await
+    }
+
+    async fn job(&self, tenant: &TenantName, id: JobId) -> Result<Option<Arc<Job>>, StoreError> {
+        if let Some(job) = self.recent.get(&id) {
+            return Ok((job.tenant == *tenant && job.deleted_at.is_none()).then_some(job));
+        }
+        let tenant = tenant.clone();
+        self.readers.read(move |conn| read::job_of(conn, &tenant, id)).await
+    }
+
+    async fn jobs(&self, tenant: &TenantName, page: Page) -> Result<Jobs, StoreError> {
+        let tenant = tenant.clone();
+        self.readers.read(move |conn| read::jobs(conn, &tenant, &page)).await
+    }
+
+    async fn remove(&self, tenant: &TenantName, id: JobId, at: Timestamp) -> Result<Removed, StoreError> {
+        let tenant = tenant.clone();
+        self.writer.write(move |tx| write::remove(tx, &tenant, id, at)).await
+    }
+
+    async fn lease_due(&self, now: Timestamp, lease: Duration, n: u32) -> Result<Vec<Arc<Job>>, StoreError> {
+        self.writer.write(move |tx| write::lease_due(tx, now, lease, n)).await
+    }
+
+    async fn hasten(&self, id: JobId, at: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |tx| write::hasten(tx, id, at)).await
+    }
+
+    async fn in_state(&self, state: State, route: &RouteName) -> Result<Vec<Arc<Job>>, StoreError> {
+        let route = route.clone();
+        self.readers.read(move |conn| read::in_state(conn, state, &route)).await
+    }
+
+    async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        let (route, ids) = (route.clone(), ids.to_vec());
+        self.readers.read(move |conn| read::known_upstream_ids(conn, &route, ids)).await
+    }
+
+    async fn recover(&self, at: Timestamp) -> Result<u64, StoreError> {
+        self.writer.write(move |tx| write::recover(tx, at)).await
+    }
+
+    async fn add_character(&self, character: Character) -> Result<(), StoreError> {
+        self.writer.write(move |tx| write::add_character(tx, &character)).await
+    }
+
+    async fn character(&self, tenant: &TenantName, id: CharacterId) -> Result<Option<Character>, StoreError> {
+        let tenant = tenant.clone();
+        self.readers.read(move |conn| read::character(conn, &tenant, id)).await
+    }
+
+    async fn balance(&self, account: &Account, period: &str) -> Result<Option<Balance>, StoreError> {
+        let (account, period) = (account.to_string(), period.to_owned());
+        self.readers.read(move |conn| read::account_balance(conn, &account, &period)).await
+    }
+
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        self.readers.read(books::overview).await
+    }
+
+    async fn report(&self, from: Timestamp, until: Timestamp) -> Result<Vec<ReportRow>, StoreError> {
+        self.readers.read(move |conn| books::report(conn, from, until)).await
+    }
+
+    async fn latest_jobs(&self, tenant: Option<&TenantName>, state: Option<State>, limit: u32) -> Result<Vec<Arc<Job>>, StoreError> {
+        let tenant = tenant.cloned();
+        self.readers.read(move |conn| read::latest_jobs(conn, tenant.as_ref(), state, limit)).await
+    }
+
+    async fn job_file(&self, id: JobId) -> Result<Option<(Arc<Job>, Vec<Attempt>, Vec<LedgerEntry>)>, StoreError> {
+        self.readers.read(move |conn| read::job_file(conn, id)).await
+    }
+
+    async fn signing_key(&self) -> Result<[u8; 32], StoreError> {
+        Ok(self.signing_key)
+    }
+
+    async fn audit(&self) -> Result<Vec<String>, StoreError> {
+        self.readers.read(books::audit).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

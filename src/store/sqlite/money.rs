@@ -1,0 +1,113 @@
+//! The money side of a fact: balances, bookings, places in flight, and lines of the ledger.
+//!
+//! Called only inside the writer's transaction, where nobody else writes: to read a balance, check it
+//! here with checked arithmetic and write it back is exact. Knows nothing of states.
+
+use rusqlite::{Connection, Error, OptionalExtension as _, params};
+
+use crate::budget::{Account, Booking};
+use crate::clock::Timestamp;
+use crate::id::JobId;
+use crate::money::MicroUsd;
+use crate::store::{OpenError, StoreError};
+
+/// Holds `amount` against an account if it fits under the cap, and remembers that cap.
+pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd) -> Result<(), OpenError> {
+    let account = booking.account.to_string();
+    let sql = "SELECT held_microusd, spent_microusd FROM balances WHERE account = ?1 AND period = ?2";
+    let amounts = |row: &rusqlite::Row<'_>| Ok((MicroUsd::new(row.get(0)?), MicroUsd::new(row.get(1)?)));
+    let found = conn.prepare_cached(sql)?.query_row([&account, &booking.period.key], amounts).optional()?;
+    let (held, spent) = found.unwrap_or_default();
+
+    let used = held.plus(spent).unwrap_or(MicroUsd::MAX);
+    // A cap may have been lowered below what is used already: then nothing is left, not less.
+    let left = booking.cap.unwrap_or(MicroUsd::MAX).minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO);
+    let (true, Some(held)) = (amount <= left, held.plus(amount)) else {
+        return Err(OpenError::OverBudget { booking: Box::new(booking.clone()), left });
+    };
+
+    let sql = "INSERT INTO balances (account, period, from_at_ms, until_at_ms, held_microusd, spent_microusd, cap_microusd)
+        VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)
+        ON CONFLICT (account, period) DO UPDATE SET held_microusd = excluded.held_microusd, cap_microusd = excluded.cap_microusd";
+    conn.prepare_cached(sql)?.execute(params![
+        account,
+        booking.period.key,
+        booking.period.from.as_ms(),
+        booking.period.until.map(Timestamp::as_ms),
+        held.get(),
+        booking.cap.map(MicroUsd::get),
+    ])?;
+    Ok(())
+}
+
+/// Remembers where a hold was made, so that its end is booked to the same place.
+pub(super) fn book(conn: &Connection, job: JobId, booking: &Booking, amount: MicroUsd) -> Result<(), Error> {
+    let sql = "INSERT INTO bookings (job_id, account, period, amount_microusd) VALUES (?1, ?2, ?3, ?4)";
+    let (account, period) = (booking.account.to_string(), &booking.period.key);
+    conn.prepare_cached(sql)?.execute(params![job.to_string(), account, period, amount.get()])?;
+    Ok(())
+}
+
+/// Ends a job's hold on every account it is booked to: what was held there is not any more, and `cost` is spent.
+pub(super) fn end_hold(conn: &Connection, job: JobId, cost: MicroUsd) -> Result<(), StoreError> {
+    let bookings = {
+        let mut rows = conn.prepare_cached("SELECT account, period, amount_microusd FROM bookings WHERE job_id = ?1")?;
+        let rows = rows.query_map([job.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect::<Result<Vec<(String, String, i64)>, Error>>()?
+    };
+    if bookings.is_empty() {
+        return Err(StoreError::Damaged(format!("{job} holds money of nobody")));
+    }
+    for (account, period, amount) in &bookings {
+        end_booking(conn, account, period, *amount, cost)?;
+    }
+    Ok(())
+}
+
+/// Gives back what a job holds on one account, and forgets that it did: its route turned it away.
+pub(super) fn take_back(conn: &Connection, job: JobId, account: &Account) -> Result<(), StoreError> {
+    let account = account.to_string();
+    let sql = "DELETE FROM bookings WHERE job_id = ?1 AND account = ?2 RETURNING period, amount_microusd";
+    let amounts = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Option<(String, i64)> = conn.prepare_cached(sql)?.query_row([&job.to_string(), &account], amounts).optional()?;
+    match found {
+        Some((period, amount)) => end_booking(conn, &account, &period, amount, MicroUsd::ZERO),
+        None => Err(StoreError::Damaged(format!("{job} holds nothing against {account}"))),
+    }
+}
+
+fn end_booking(conn: &Connection, account: &str, period: &str, held: i64, cost: MicroUsd) -> Result<(), StoreError> {
+    // A sum past the end of the range becomes a REAL, which a strict table refuses, as its checks do less than nothing.
+    let sql = "UPDATE balances SET held_microusd = held_microusd - ?3, spent_microusd = spent_microusd + ?4
+        WHERE account = ?1 AND period = ?2";
+    match conn.prepare_cached(sql)?.execute(params![account, period, held, cost.get()])? {
+        1 => Ok(()),
+        _ => Err(StoreError::Damaged(format!("{account} has no balance for {period}"))),
+    }
+}
+
+/// Adds a line to the ledger.
+pub(super) fn enter(conn: &Connection, job: JobId, kind: &str, amount: MicroUsd, at: Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO ledger (job_id, kind, amount_microusd, at_ms) VALUES (?1, ?2, ?3, ?4)";
+    conn.prepare_cached(sql)?.execute(params![job.to_string(), kind, amount.get(), at.as_ms()])?;
+    Ok(())
+}
+
+/// Takes one of an account's places, or answers how many are taken if that is all of them.
+pub(super) fn take_place(conn: &Connection, account: &Account, max: Option<u32>) -> Result<Result<(), u32>, Error> {
+    let account = account.to_string();
+    let sql = "SELECT jobs FROM in_flight WHERE account = ?1";
+    let taken: u32 = conn.prepare_cached(sql)?.query_row([&account], |row| row.get(0)).optional()?.unwrap_or(0);
+    if max.is_some_and(|max| taken >= max) {
+        return Ok(Err(taken));
+    }
+    let sql = "INSERT INTO in_flight (account, jobs) VALUES (?1, 1) ON CONFLICT (account) DO UPDATE SET jobs = jobs + 1";
+    conn.prepare_cached(sql)?.execute([account])?;
+    Ok(Ok(()))
+}
+
+/// Gives a place back.
+pub(super) fn leave_place(conn: &Connection, account: &Account) -> Result<(), Error> {
+    conn.prepare_cached("UPDATE in_flight SET jobs = jobs - 1 WHERE account = ?1")?.execute([account.to_string()])?;
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! The facts that can be written. Each function is one of them, whole, in the writer's transaction:
+//! if it answers an error, nothing of it stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, Error, params};
+
+use super::fault::is_duplicate;
+use super::money;
+use super::rows::{advance, insert, job, job_by_id, select_jobs};
+use super::writer::Tx;
+use crate::budget::Account;
+use crate::clock::Timestamp;
+use crate::id::{JobId, TenantName};
+use crate::job::{Hold, State, Step};
+use crate::money::MicroUsd;
+use crate::store::{ApplyError, Character, Facts, Job, NewAttempt, NewJob, OpenError, Removed, StoreError};
+
+/// See [`crate::store::Store::open_job`].
+pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
+    let conn = tx.conn;
+    if let Err(in_flight) = money::take_place(conn, &Account::Tenant(new.tenant.clone()), new.tenant_in_flight_max)? {
+        return Err(OpenError::TenantFull { in_flight });
+    }
+    for booking in &new.bookings {
+        money::hold(conn, booking, new.ceiling)?;
+    }
+    admit_to_route(conn, attempt)?;
+
+    let job = Job {
+        id: new.id,
+        tenant: new.tenant,
+        state: State::Submitting,
+        version: 1,
+        operation: new.operation.to_owned(),
+        model: new.model,
+        prompt: new.prompt,
+        seconds: attempt.seconds,
+        size: attempt.size,
+        source: new.source,
+        hidden_inputs: new.hidden_inputs,
+        end_user: new.end_user,
+        residency: new.residency,
+        ceiling: new.ceiling,
+        price: attempt.price,
+        cost: None,
+        charge: new.charge,
+        attempts: 1,
+        attempt: attempt.id,
+        route: attempt.route.clone(),
+        upstream_model: attempt.upstream_model.clone(),
+        upstream_id: None,
+        result_url: None,
+        progress: 0,
+        error: None,
+        created_at: new.at,
+        attempted_at: attempt.at,
+        ended_at: None,
+        expires_at: None,
+        deleted_at: None,
+    };
+    insert(conn, &job, attempt.due_at)?;
+    for booking in &new.bookings {
+        money::book(conn, job.id, booking, job.ceiling)?;
+    }
+    money::enter(conn, job.id, "hold", job.ceiling, new.at)?;
+    write_attempt(conn, &job, attempt)?;
+    Ok(tx.changed(job))
+}
+
+/// See [`crate::store::Store::open_attempt`].
+pub(super) fn open_attempt(tx: &mut Tx<'_>, id: JobId, version: i64, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
+    let conn = tx.conn;
+    let mut job = job_by_id(conn, id)?.filter(|job| job.version == version && job.state == State::Reserved).ok_or(OpenError::Moved)?;
+    admit_to_route(conn, attempt)?;
+
+    job.state = State::Submitting;
+    job.version += 1;
+    job.seconds = attempt.seconds;
+    job.size = attempt.size;
+    job.price = attempt.price;
+    job.attempts += 1;
+    job.attempt = attempt.id;
+    job.route = attempt.route.clone();
+    job.upstream_model.clone_from(&attempt.upstream_model);
+    job.upstream_id = None;
+    job.result_url = None;
+    job.progress = 0;
+    job.error = None;
+    job.attempted_at = attempt.at;
+    if !advance(conn, &job, Some(attempt.due_at))? {
+        return Err(OpenError::Moved);
+    }
+    write_attempt(conn, &job, attempt)?;
+    Ok(tx.changed(job))
+}
+
+/// Takes a place on the attempt's route and holds its price against the route's account.
+fn admit_to_route(conn: &Connection, attempt: &NewAttempt) -> Result<(), OpenError> {
+    let route = || attempt.route.clone();
+    if let Err(in_flight) = money::take_place(conn, &Account::Route(route()), attempt.in_flight_max)? {
+        return Err(OpenError::RouteFull { route: route(), in_flight });
+    }
+    money::hold(conn, &attempt.booking, attempt.price)
+}
+
+fn write_attempt(conn: &Connection, job: &Job, attempt: &NewAttempt) -> Result<(), Error> {
+    money::book(conn, job.id, &attempt.booking, attempt.price)?;
+    let sql = "INSERT INTO attempts (id, job_id, number, route, upstream_model, seconds, size, price_microusd, created_at_ms)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    conn.prepare_cached(sql)?.execute(params![
+        attempt.id.to_string(),
+        job.id.to_string(),
+        job.attempts,
+        attempt.route.as_str(),
+        attempt.upstream_model,
+        attempt.seconds.get(),
+        attempt.size.to_string(),
+        attempt.price.get(),
+        attempt.at.as_ms(),
+    ])?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::apply`].
+pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
+    let conn = tx.conn;
+    let mut job = job_by_id(conn, id)?.filter(|job| job.version == version && job.state == step.from).ok_or(ApplyError::Moved)?;
+    if job.state.is_final() || step.to.is_final() == (step.hold == Hold::Keep) {
+        return Err(ApplyError::Store(StoreError::Damaged(format!("{id} cannot go from {} to {}", step.from, step.to))));
+    }
+    tell_attempt(conn, &job, step, &facts)?;
+    let due_at = facts.due_at;
+    let reported_cost = facts.reported_cost;
+    learn(&mut job, step, facts);
+
+    if step.from.is_in_flight() && !step.to.is_in_flight() {
+        money::leave_place(conn, &Account::Route(job.route.clone()))?;
+    }
+    match step.hold {
+        Hold::Keep if step.to == State::Reserved => money::take_back(conn, id, &Account::Route(job.route.clone()))?,
+        Hold::Keep => {}
+        Hold::Settle => settle(conn, &mut job, reported_cost, at)?,
+        Hold::Release => release(conn, &mut job, at)?,
+    }
+    if !advance(conn, &job, due_at)? {
+        return Err(ApplyError::Moved);
+    }
+    Ok(tx.changed(job))
+}
+
+/// Writes down how the job's latest attempt went and what its route calls it, as far as is known.
+fn tell_attempt(conn: &Connection, job: &Job, step: Step, facts: &Facts) -> Result<(), ApplyError> {
+    let usual = match step.to {
+        State::Reserved => Some("turned_away"),
+        State::Completed | State::Failed | State::Lost | State::Released if step.from != State::Reserved => Some(step.to.as_str()),
+        _ => None,
+    };
+    let outcome = facts.outcome.or(usual);
+    if outcome.is_none() && facts.upstream_id.is_none() {
+        return Ok(());
+    }
+    let sql = "UPDATE attempts SET outcome = coalesce(?2, outcome), upstream_id = coalesce(?3, upstream_id) WHERE id = ?1";
+    let told = conn.prepare_cached(sql)?.execute(params![job.attempt.to_string(), outcome, facts.upstream_id]);
+    match (told, &facts.upstream_id) {
+        (Ok(_), _) => Ok(()),
+        (Err(error), Some(upstream_id)) if is_duplicate(&error) => Err(ApplyError::Duplicate(upstream_id.clone())),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Moves the job and takes in what was learnt; what was not learnt stays as it is known.
+fn learn(job: &mut Job, step: Step, facts: Facts) {
+    job.state = step.to;
+    job.version += 1;
+    job.upstream_id = facts.upstream_id.or(job.upstream_id.take());
+    job.result_url = facts.result_url.or(job.result_url.take());
+    job.expires_at = facts.expires_at.or(job.expires_at);
+    job.error = facts.error.or(job.error.take());
+    let progress = if step.to == State::Completed { 100 } else { facts.progress.unwrap_or(0).min(100) };
+    job.progress = job.progress.max(progress);
+}
+
+/// Turns the hold into spend, at what the route says it cost, else at its price. What a route took
+/// above the hold is nobody's to pay: it is written down as overrun, for the operator.
+fn settle(conn: &Connection, job: &mut Job, reported: Option<MicroUsd>, at: Timestamp) -> Result<(), StoreError> {
+    let asked = reported.filter(|cost| !cost.is_negative()).unwrap_or(job.price);
+    let cost = asked.min(job.ceiling);
+    money::end_hold(conn, job.id, cost)?;
+    money::enter(conn, job.id, "settle", cost, at)?;
+    if let Some(over) = asked.minus(cost).filter(|over| *over > MicroUsd::ZERO) {
+        money::enter(conn, job.id, "overrun", over, at)?;
+    }
+    end(conn, job, cost, at)
+}
+
+/// Gives the hold back whole.
+fn release(conn: &Connection, job: &mut Job, at: Timestamp) -> Result<(), StoreError> {
+    money::end_hold(conn, job.id, MicroUsd::ZERO)?;
+    money::enter(conn, job.id, "release", job.ceiling, at)?;
+    end(conn, job, MicroUsd::ZERO, at)
+}
+
+fn end(conn: &Connection, job: &mut Job, cost: MicroUsd, at: Timestamp) -> Result<(), StoreError> {
+    job.cost = Some(cost);
+    job.ended_at = Some(at);
+    money::leave_place(conn, &Account::Tenant(job.tenant.clone()))?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::remove`].
+pub(super) fn remove(tx: &mut Tx<'_>, tenant: &TenantName, id: JobId, at: Timestamp) -> Result<Removed, StoreError> {
+    let found = job_by_id(tx.conn, id)?.filter(|job| job.tenant == *tenant && job.deleted_at.is_none());
+    let Some(mut job) = found else { return Ok(Removed::Unknown) };
+    if !job.state.is_final() {
+        return Ok(Removed::StillRunning);
+    }
+    job.version += 1;
+    job.deleted_at = Some(at);
+    let sql = "UPDATE jobs SET deleted_at_ms = ?2, version = ?3 WHERE id = ?1";
+    tx.conn.prepare_cached(sql)?.execute(params![id.to_string(), at.as_ms(), job.version])?;
+    Ok(Removed::Gone(tx.changed(job)))
+}
+
+/// See [`crate::store::Store::lease_due`].
+pub(super) fn lease_due(tx: &mut Tx<'_>, now: Timestamp, lease: Duration, n: u32) -> Result<Vec<Arc<Job>>, StoreError> {
+    let due = {
+        let mut rows = tx.conn.prepare_cached(select_jobs!(
+            "WHERE state IN ('accepted', 'running') AND due_at_ms <= ?1 AND (lease_until_ms IS NULL OR lease_until_ms <= ?1)
+             ORDER BY due_at_ms LIMIT ?2"
+        ))?;
+        let rows = rows.query_map([now.as_ms(), i64::from(n)], job)?;
+        rows.collect::<Result<Vec<Job>, Error>>()?
+    };
+    let until = now.after(lease);
+    let mut claim = tx.conn.prepare_cached("UPDATE jobs SET lease_until_ms = ?2 WHERE id = ?1")?;
+    for job in &due {
+        claim.execute(params![job.id.to_string(), until.as_ms()])?;
+    }
+    Ok(due.into_iter().map(|job| tx.changed(job)).collect())
+}
+
+/// See [`crate::store::Store::hasten`].
+pub(super) fn hasten(tx: &mut Tx<'_>, id: JobId, at: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET due_at_ms = ?2 WHERE id = ?1 AND due_at_ms > ?2 AND ended_at_ms IS NULL";
+    tx.conn.prepare_cached(sql)?.execute(params![id.to_string(), at.as_ms()])?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::recover`].
+pub(super) fn recover(tx: &mut Tx<'_>, at: Timestamp) -> Result<u64, StoreError> {
+    let died = {
+        let mut rows = tx.conn.prepare_cached(select_jobs!("WHERE state = 'submitting' AND ended_at_ms IS NULL"))?;
+        let rows = rows.query_map([], job)?;
+        rows.collect::<Result<Vec<Job>, Error>>()?
+    };
+    let mut count = 0;
+    for mut job in died {
+        job.state = State::Unknown;
+        job.version += 1;
+        if advance(tx.conn, &job, Some(at))? {
+            tx.changed(job);
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// See [`crate::store::Store::add_character`].
+pub(super) fn add_character(tx: &mut Tx<'_>, character: &Character) -> Result<(), StoreError> {
+    let sql = "INSERT INTO characters (id, tenant, name, route, upstream_id, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    tx.conn.prepare_cached(sql)?.execute(params![
+        character.id.to_string(),
+        character.tenant.as_str(),
+        character.name,
+        character.route.as_str(),
+        character.upstream_id,
+        character.created_at.as_ms(),
+    ])?;
+    Ok(())
+}

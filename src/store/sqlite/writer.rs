@@ -1,0 +1,182 @@
+//! The one writer: its thread takes the facts that wait and commits them together.
+//!
+//! A sync of the disk costs as much for a hundred facts as for one, so the writer takes whatever is
+//! waiting, runs each fact in a savepoint of its own, commits once, and only then answers them all.
+//! The invariants: nobody hears of a fact before it is durable; a refused fact leaves nothing behind
+//! and takes nobody with it; if the commit fails everybody is told so, refusals too, because they may
+//! rest on facts of the same batch. Knows nothing of what the facts are.
+
+use std::sync::Arc;
+use std::thread;
+
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Weighter};
+use rusqlite::{Connection, Error};
+use tokio::sync::{mpsc, oneshot};
+
+use super::fault::is_failed_sync;
+use super::workers::Workers;
+use crate::id::JobId;
+use crate::store::{Job, StoreError};
+
+/// How many facts one commit takes with it.
+const BATCH_MAX: usize = 256;
+/// How many facts may wait before those who bring more have to.
+const WAITING_MAX: usize = 4_096;
+/// How many recent jobs are kept at hand.
+const RECENT_JOBS_MAX: usize = 50_000;
+/// What they may weigh together: prompts differ in length by four orders of magnitude.
+const RECENT_BYTES_MAX: u64 = 128 << 20;
+
+/// Recent jobs as they are on disk. Only the writer puts any in, after the commit and before the
+/// answer: a reader that did might put an older row over a newer one.
+pub(super) type RecentJobs = Cache<JobId, Arc<Job>, ByBytes>;
+
+/// Weighs a job by what it keeps in memory.
+#[derive(Clone)]
+pub(super) struct ByBytes;
+
+impl Weighter<JobId, Arc<Job>> for ByBytes {
+    fn weight(&self, _: &JobId, job: &Arc<Job>) -> u64 {
+        const BARE_BYTES: usize = size_of::<Job>() + 256;
+        let texts = job.prompt.len() + job.result_url.as_ref().map_or(0, String::len);
+        u64::try_from(BARE_BYTES + texts).unwrap_or(u64::MAX)
+    }
+}
+
+/// An empty cache of recent jobs.
+pub(super) fn recent_jobs() -> RecentJobs {
+    Cache::with(RECENT_JOBS_MAX, RECENT_BYTES_MAX, ByBytes, DefaultHashBuilder::default(), Default::default())
+}
+
+/// The transaction a fact is written in.
+pub(super) struct Tx<'a> {
+    /// Where to write.
+    pub conn: &'a Connection,
+    changed: &'a mut Vec<Arc<Job>>,
+}
+
+impl Tx<'_> {
+    /// Hands over a job as it will be once this is committed.
+    pub fn changed(&mut self, job: Job) -> Arc<Job> {
+        let job = Arc::new(job);
+        self.changed.push(Arc::clone(&job));
+        job
+    }
+}
+
+/// A fact that waits to be written, and somebody who waits to hear of it.
+trait Waiting: Send {
+    /// Writes it; whether it shall stay.
+    fn write(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Tells how it went; `fault` if the commit did not happen.
+    fn answer(self: Box<Self>, fault: Option<&StoreError>);
+}
+
+struct Fact<T, E, W> {
+    write: Option<W>,
+    outcome: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, W> Waiting for Fact<T, E, W>
+where
+    T: Send,
+    E: Send + From<StoreError>,
+    W: Send + FnOnce(&mut Tx<'_>) -> Result<T, E>,
+{
+    fn write(&mut self, tx: &mut Tx<'_>) -> bool {
+        self.outcome = self.write.take().map(|write| write(tx));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, fault: Option<&StoreError>) {
+        let outcome = match (fault, self.outcome) {
+            (None, Some(outcome)) => outcome,
+            (Some(fault), _) => Err(E::from(fault.clone())),
+            (None, None) => Err(E::from(StoreError::Unavailable("the fact was not written".to_owned()))),
+        };
+        // Who has stopped waiting will read it.
+        drop(self.reply.send(outcome));
+    }
+}
+
+/// The way to the writer's thread.
+pub(super) struct Writer {
+    thread: Workers<Box<dyn Waiting>>,
+}
+
+impl Writer {
+    /// Starts the thread; it ends when this is dropped, after what still waits is written.
+    pub fn start(conn: Connection, recent: Arc<RecentJobs>) -> std::io::Result<Self> {
+        let (queue, facts) = mpsc::channel(WAITING_MAX);
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || write_all(conn, facts, &recent))?;
+        Ok(Self { thread: Workers::new(queue, vec![thread]) })
+    }
+
+    /// Brings a fact and waits until it is durable, refused, or known not to be written.
+    pub async fn write<T, E, W>(&self, write: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + From<StoreError> + 'static,
+        W: Send + FnOnce(&mut Tx<'_>) -> Result<T, E> + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.thread.bring(Box::new(Fact { write: Some(write), outcome: None, reply })).await?;
+        answer.await.unwrap_or_else(|_| Err(E::from(StoreError::Unavailable("the writer has stopped; restart the gateway".to_owned()))))
+    }
+}
+
+/// Takes what waits, until nobody can bring any more.
+fn write_all(conn: Connection, mut facts: mpsc::Receiver<Box<dyn Waiting>>, recent: &RecentJobs) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut changed = Vec::new();
+    let mut stopped: Option<StoreError> = None;
+
+    while facts.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+        let mut fault = stopped.clone();
+        if fault.is_none()
+            && let Err(error) = commit(&conn, &mut batch, &mut changed)
+        {
+            if is_failed_sync(&error) {
+                stopped = Some(StoreError::Unavailable(format!("{error}: what is on disk is uncertain; check it and restart the gateway")));
+            }
+            fault = Some(stopped.clone().unwrap_or_else(|| StoreError::from(error)));
+            changed.clear();
+        }
+        for job in changed.drain(..) {
+            recent.insert(job.id, job);
+        }
+        for fact in batch.drain(..) {
+            fact.answer(fault.as_ref());
+        }
+    }
+}
+
+/// Writes a batch and commits it, or leaves nothing of it.
+fn commit(conn: &Connection, batch: &mut [Box<dyn Waiting>], changed: &mut Vec<Arc<Job>>) -> Result<(), Error> {
+    let written = write_batch(conn, batch, changed).and_then(|()| run(conn, "COMMIT"));
+    if written.is_err() && !conn.is_autocommit() {
+        run(conn, "ROLLBACK")?;
+    }
+    written
+}
+
+fn write_batch(conn: &Connection, batch: &mut [Box<dyn Waiting>], changed: &mut Vec<Arc<Job>>) -> Result<(), Error> {
+    run(conn, "BEGIN IMMEDIATE")?;
+    for fact in batch {
+        let before = changed.len();
+        run(conn, "SAVEPOINT fact")?;
+        if !fact.write(&mut Tx { conn, changed }) {
+            changed.truncate(before);
+            // A full disk may have ended the whole transaction; this then fails, and the batch with it.
+            run(conn, "ROLLBACK TO fact")?;
+        }
+        run(conn, "RELEASE fact")?;
+    }
+    Ok(())
+}
+
+fn run(conn: &Connection, sql: &str) -> Result<(), Error> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
