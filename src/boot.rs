@@ -29,6 +29,7 @@ use crate::{admin, jobs, ops, routes, server};
 
 /// Request bodies in memory at a time, kibibytes: 256 MiB.
 const BODY_KIB: usize = 256 * 1024;
+const NO_POSTGRES: &str = "[store].url: PostgreSQL is not in this version yet; write \"sqlite:filmgate.db\"";
 /// After readiness is withdrawn, before connections are turned away: what a load balancer needs to notice.
 const UNREADY_FOR: Duration = Duration::from_millis(200);
 
@@ -115,9 +116,9 @@ impl Running {
         self.gw.clock.turn(span);
     }
 
-    /// Whether the books add up; what does not, if they do not.
-    pub async fn audit(&self) -> Result<(), String> {
-        self.gw.store.audit().await.map_err(|error| error.to_string())?
+    /// What does not add up in the books; nothing, it is hoped.
+    pub async fn audit(&self) -> Vec<String> {
+        self.gw.store.audit().await.unwrap_or_else(|error| vec![error.to_string()])
     }
 
     /// Stops: no new work, what is under way to its end, within the policy's `drain`.
@@ -146,10 +147,18 @@ async fn bind(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
     server::bind(address).await.with_context(|| format!("cannot listen on {address}; is another program there?"))
 }
 
+/// Opens the books that the policy names for looking only, beside the gateway that keeps them.
+pub fn open_books(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
+    match &policy.store {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(Sqlite::open_to_read(path).with_context(|| format!("cannot open {}", path.display()))?)),
+        StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
+    }
+}
+
 /// Opens the books that the policy names.
 pub fn open_store(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
     match &policy.store {
         StoreUrl::Sqlite(path) => Ok(Arc::new(Sqlite::open(path).with_context(|| format!("cannot open {}", path.display()))?)),
-        StoreUrl::Postgres(_) => anyhow::bail!("[store].url: PostgreSQL is not in this version yet; write \"sqlite:filmgate.db\""),
+        StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
     }
 }

@@ -15,10 +15,13 @@ use crate::budget::{Account, Booking};
 use crate::gateway::Gateway;
 use crate::id::AttemptId;
 use crate::job::{Event, State, step};
+use crate::metrics::AttemptOutcome;
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Plan};
 use crate::policy::Policy;
-use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmitError};
+use crate::provider::{
+    Accepted, Phase, Proof, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported,
+};
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
 use crate::video::{Origin, Source, Wish};
@@ -128,19 +131,29 @@ fn new_attempt(gw: &Gateway, policy: &Policy, candidate: &Candidate) -> NewAttem
 }
 
 async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts) -> Result<Accepted, SubmitError> {
-    use crate::provider::{SubmissionOrigin as Of, SubmissionSource as From};
+    let submission = submission(candidate, parts);
+    let provider = candidate.route.provider;
+    gw.upstream.pay(&candidate.route, |endpoint, proof| provider.submit(endpoint, proof, &submission)).await
+}
 
+/// Leaves only the candidates whose dialect can say this wish, before any money is held for one that
+/// cannot; answers what the last one that was left out lacks.
+pub fn keep_those_that_can(plan: &mut Plan, parts: &Parts) -> Option<&'static str> {
+    let mut lacks = None;
+    plan.candidates.retain(|candidate| {
+        let described = candidate.route.provider.submit(&candidate.route.endpoint, &Proof::None, &submission(candidate, parts));
+        described.map_err(|Unsupported(what)| lacks = Some(what)).is_ok()
+    });
+    lacks
+}
+
+fn submission<'a>(candidate: &'a Candidate, parts: &'a Parts) -> Submission<'a> {
     let id = parts.source.as_deref().unwrap_or_default();
-    let from = |source: &'_ Source| match source {
-        Source::Job(_) => None,
-        Source::Upload(upload) => Some(upload.clone()),
+    let from = |source: &'a Source| match source {
+        Source::Job(_) => SubmissionSource::Id(id),
+        Source::Upload(upload) => SubmissionSource::Upload(upload),
     };
-    let upload = match &parts.wish.origin {
-        Origin::Edit(source) | Origin::Extend(source) => from(source),
-        Origin::Create | Origin::Remix(_) => None,
-    };
-    let source = upload.as_ref().map_or(From::Id(id), From::Upload);
-    let submission = Submission {
+    Submission {
         model: &candidate.upstream_model,
         prompt: &parts.wish.prompt,
         seconds: candidate.seconds,
@@ -148,14 +161,12 @@ async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts) -> Result<Ac
         reference: parts.wish.reference.as_ref(),
         characters: &parts.characters,
         origin: match &parts.wish.origin {
-            Origin::Create => Of::Create,
-            Origin::Remix(_) => Of::Remix(id),
-            Origin::Edit(_) => Of::Edit(source),
-            Origin::Extend(_) => Of::Extend(source),
+            Origin::Create => SubmissionOrigin::Create,
+            Origin::Remix(_) => SubmissionOrigin::Remix(id),
+            Origin::Edit(source) => SubmissionOrigin::Edit(from(source)),
+            Origin::Extend(source) => SubmissionOrigin::Extend(from(source)),
         },
-    };
-    let provider = candidate.route.provider;
-    gw.upstream.pay(&candidate.route, |endpoint, proof| provider.submit(endpoint, proof, &submission)).await
+    }
 }
 
 /// What an answer means for the job.
@@ -192,7 +203,10 @@ fn outcome(word: &'static str) -> Facts {
 /// Tells health, metrics and the log how an attempt went.
 fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &Result<Accepted, SubmitError>) {
     let route = &candidate.route.name;
-    gw.metrics.attempt(route, &job.model, read_outcome(answer), job.attempts > 1);
+    gw.metrics.attempt(route, &job.model, AttemptOutcome::of(answer));
+    if job.attempts > 1 {
+        gw.metrics.retry(route, &job.model, AttemptOutcome::of(answer));
+    }
     match answer {
         Ok(_) | Err(SubmitError::Rejected(_)) => gw.health.answered(route),
         Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => gw.health.failed(route),
@@ -210,16 +224,6 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
             }
         }
         Err(error) => warn!(job.id = %job.id, route.name = %route, ?event, ?error, "not accepted"),
-    }
-}
-
-fn read_outcome(answer: &Result<Accepted, SubmitError>) -> &'static str {
-    match answer {
-        Ok(_) => "accepted",
-        Err(SubmitError::NotSent(_)) => "not_sent",
-        Err(SubmitError::Refused { reason, .. }) => reason.as_str(),
-        Err(SubmitError::Rejected(_)) => "rejected",
-        Err(SubmitError::Unclear(_)) => "unclear",
     }
 }
 
@@ -293,7 +297,7 @@ impl Turned {
     }
 
     fn asked(&mut self, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) {
-        self.why.push(format!("{}: {}", candidate.route.name, read_outcome(answer)));
+        self.why.push(format!("{}: {}", candidate.route.name, AttemptOutcome::of(answer).as_str()));
         match answer {
             Err(SubmitError::Refused { reason: RefusedReason::RateLimited | RefusedReason::TooManyJobs, retry_after_secs, .. }) => {
                 let wait = retry_after_secs.map_or(FULL_WAIT, Duration::from_secs);

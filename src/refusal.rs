@@ -348,6 +348,16 @@ impl From<wire::Fault> for Refusal {
     }
 }
 
+impl From<wire::FormError> for Refusal {
+    fn from(error: wire::FormError) -> Self {
+        match error {
+            wire::FormError::Fault(fault) => Self::Invalid(fault),
+            wire::FormError::UnknownVideo(_) => Self::NoSuchVideo,
+            wire::FormError::UnknownCharacter(_) => Self::NoSuchCharacter,
+        }
+    }
+}
+
 impl From<NoPlan> for Refusal {
     fn from(why: NoPlan) -> Self {
         Self::NoPlan(why)

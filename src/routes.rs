@@ -93,8 +93,9 @@ fn operation(request: &Request<Incoming>) -> Operation {
         (&Method::POST, ["videos", "edits"]) => O::Edit,
         (&Method::POST, ["videos", "extensions"]) => O::Extend,
         (&Method::POST, ["videos", "estimate"]) => O::Estimate,
-        (_, ["videos", "characters", ..]) => O::Character,
-        (&Method::GET, ["videos", _]) => O::Retrieve,
+        (&Method::POST, ["videos", "characters"]) => O::CreateCharacter,
+        (&Method::GET, ["videos", "characters", _]) => O::ReadCharacter,
+        (&Method::GET, ["videos", _]) => O::Read,
         (&Method::DELETE, ["videos", _]) => O::Delete,
         (&Method::GET, ["videos", _, "content"]) => O::Content,
         (&Method::POST, ["videos", _, "remix"]) => O::Remix,
@@ -119,11 +120,11 @@ async fn handle(gw: &Arc<Gateway>, operation: Operation, request: Request<Incomi
         (O::Extend, _) => create::create(gw, caller, Making::Extend, request).await,
         (O::Estimate, _) => create::price_only(gw, caller, request).await,
         (O::List, _) => read::list(gw, &caller, query).await,
-        (O::Retrieve, [_, "edits" | "extensions" | "estimate"]) => Err(Refusal::MethodNotAllowed),
-        (O::Retrieve, [_, id]) => read::retrieve(gw, &caller, job_id(id)?).await,
+        (O::Read, [_, "edits" | "extensions" | "estimate"]) => Err(Refusal::MethodNotAllowed),
+        (O::Read, [_, id]) => read::retrieve(gw, &caller, job_id(id)?).await,
         (O::Delete, [_, id]) => remove::remove(gw, &caller, job_id(id)?).await,
-        (O::Character, [_, _]) if request.method() == Method::POST => character::create(gw, caller, request).await,
-        (O::Character, [_, _, id]) if request.method() == Method::GET => {
+        (O::CreateCharacter, _) => character::create(gw, caller, request).await,
+        (O::ReadCharacter, [_, _, id]) => {
             let id: CharacterId = id.parse().map_err(|_| Refusal::NoSuchCharacter)?;
             character::retrieve(gw, &caller, id).await
         }

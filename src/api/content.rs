@@ -4,6 +4,7 @@
 //! rather than ended cleanly, so that nobody takes half a clip for a whole one. Headers are ours; the
 //! upstream's are read, not copied.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,10 +57,10 @@ pub async fn content(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id:
 }
 
 /// Whose content may be read: the key's tenant, or the tenant that a valid link names.
-fn reader(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id: JobId) -> Result<(std::sync::Arc<Policy>, TenantName), Refusal> {
-    match wire::query_value(query, "token") {
+fn reader(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id: JobId) -> Result<(Arc<Policy>, TenantName), Refusal> {
+    match wire::link_token(query)? {
         Some(token) => {
-            let tenant = gw.links.read(token, id, gw.clock.now()).ok_or(Refusal::Unauthenticated)?;
+            let tenant = gw.links.read(&token, id, gw.clock.now()).ok_or(Refusal::Unauthenticated)?;
             let policy = gw.policy.snapshot();
             // A tenant that the operator has removed has no links either.
             if policy.tenants.contains_key(&tenant) { Ok((policy, tenant)) } else { Err(Refusal::Unauthenticated) }

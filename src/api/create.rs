@@ -71,7 +71,7 @@ pub async fn price_only(gw: &Arc<Gateway>, caller: Caller, request: Request<Inco
     let form = intake::form(gw, &caller.policy, request).await?;
     let wish = wire::create(form)?;
     let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, gw.clock.now().utc_date())?;
-    Ok(reply::json(estimate.to_json()))
+    Ok(reply::json(estimate.to_json().to_string()))
 }
 
 /// Refusals ahead of any provider: they cost nothing and nobody learns of the prompt.
@@ -108,7 +108,7 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish) -> Result<Order, Refus
     if let Some(Reference::Upload(upload)) = &parts.wish.reference {
         wire::check_reference_size(upload, first.size)?;
     }
-    let job = new_job(caller, id, at, &plan, &parts, price::charge(caller.tenant.charge, first.seconds));
+    let job = new_job(caller, id, at, &plan, &parts, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
     Ok(Order { policy: caller.policy.clone(), job, plan, parts })
 }
 

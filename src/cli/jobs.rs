@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::table::table;
+use super::table::{Align, table};
 use crate::boot;
 use crate::id::{JobId, TenantName};
 use crate::job::State;
+use crate::money::MicroUsd;
 use crate::store::Job;
 
 /// What `jobs` takes.
@@ -58,7 +59,7 @@ pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
                 return super::print(&format!("{:#}\n", serde_json::json!(jobs)));
             }
             let rows = jobs.iter().map(|job| row(job)).collect::<Vec<_>>();
-            super::print(&table(&["id", "tenant", "state", "model", "seconds", "route", "held", "cost", "created"], &rows))
+            super::print(&table(&HEAD, &rows, &[]))
         }
         JobsCommand::Show { id } => {
             let (job, attempts, entries) = runtime.block_on(store.job_file(*id))?.with_context(|| format!("there is no job {id}"))?;
@@ -78,8 +79,20 @@ pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+const HEAD: [(&str, Align); 9] = [
+    ("id", Align::Left),
+    ("tenant", Align::Left),
+    ("state", Align::Left),
+    ("model", Align::Left),
+    ("seconds", Align::Right),
+    ("route", Align::Left),
+    ("held", Align::Right),
+    ("cost", Align::Right),
+    ("created", Align::Left),
+];
+
 fn row(job: &Job) -> Vec<String> {
-    let held = if job.state.is_final() { crate::money::MicroUsd::ZERO } else { job.ceiling };
+    let held = if job.state.is_final() { MicroUsd::ZERO } else { job.ceiling };
     vec![
         job.id.to_string(),
         job.tenant.to_string(),

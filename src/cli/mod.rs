@@ -12,7 +12,7 @@ mod serve;
 mod simulate;
 pub mod table;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +23,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::boot;
 use crate::clock::Clock;
 use crate::policy::load::{LoadError, load};
+use crate::policy::sunset::sunset_warnings;
 use crate::policy::{Policy, schema};
 
 /// A gateway for asynchronous video generation that speaks OpenAI's /v1/videos.
@@ -96,7 +97,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Estimate(args) => {
-            let policy = policy(args.config())?;
+            let policy = policy(&args.config)?;
             let text = estimate::run(&args, &policy, Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
             print(&text)
         }
@@ -112,10 +113,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    use std::io::IsTerminal as _;
     match load(&args.file) {
         Ok(policy) => {
-            let sunsets = crate::policy::sunset_warnings(&policy, Clock::default().now().utc_date(), policy.alerts.sunset_days);
+            let sunsets = sunset_warnings(&policy, Clock::default().now().utc_date(), policy.alerts.sunset_days);
             let warnings: Vec<&String> = policy.warnings.iter().chain(&sunsets).collect();
             if args.json {
                 return print(&format!("{:#}\n", serde_json::json!({ "faults": [], "warnings": warnings })));
@@ -139,15 +139,15 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn report_spend(args: &report::ReportArgs) -> anyhow::Result<ExitCode> {
-    let (from, until) = args.range(Clock::default().now()).map_err(anyhow::Error::msg)?;
-    let store = boot::open_books(&policy(args.config())?)?;
+    let (from, until) = args.range(Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
+    let store = boot::open_books(&policy(&args.config)?)?;
     let rows = runtime()?.block_on(store.report(from, until))?;
     print(&report::render(&rows, args))
 }
 
 /// Loads the policy that a command works with.
 fn policy(file: &std::path::Path) -> anyhow::Result<Policy> {
-    load(file).with_context(|| format!("{} cannot be used", file.display()))
+    load(file).map_err(|error| anyhow::Error::msg(error.render(std::io::stderr().is_terminal())))
 }
 
 /// A runtime for one command.

@@ -5,6 +5,7 @@
 //! policy to end. Two attempts of one tenant that look the same may be swapped; they are the same wish.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -14,14 +15,15 @@ use crate::store::Job;
 /// Clocks and replies may differ by this much.
 const SLACK: Duration = Duration::from_secs(120);
 
-/// What two jobs must share to be the same as far as a list shows.
-type Looks<'a> = (&'a str, &'a str, u32, String);
+/// What two jobs must share to be the same as far as a list shows. Not the model: some upstreams list
+/// their own name for it and not the one we sent.
+type Looks<'a> = (&'a str, u32, String);
 
 /// Pairs attempts of unknown outcome with listed jobs that no attempt has.
 ///
 /// `timeout` is how long after its start an attempt could still have been accepted.
 pub fn adopt<'a>(
-    unknown: &'a [std::sync::Arc<Job>],
+    unknown: &'a [Arc<Job>],
     listed: &'a [ListedJob],
     taken: &HashSet<String>,
     timeout: Duration,
@@ -33,7 +35,8 @@ pub fn adopt<'a>(
     let mut pairs = Vec::new();
     for (looks, mut attempts) in groups {
         let one_tenant = attempts.iter().all(|job| job.tenant == attempts[0].tenant);
-        if !one_tenant || attempts.iter().any(|job| job.hidden_inputs) {
+        let one_model = attempts.iter().all(|job| job.upstream_model == attempts[0].upstream_model);
+        if !one_tenant || !one_model || attempts.iter().any(|job| job.hidden_inputs) {
             continue;
         }
         attempts.sort_by_key(|job| (job.attempted_at, job.id));
@@ -57,10 +60,10 @@ fn earliest(job: &Job) -> Timestamp {
 }
 
 fn looks(job: &Job) -> Looks<'_> {
-    (&job.upstream_model, &job.prompt, job.seconds.get(), job.size.to_string())
+    (&job.prompt, job.seconds.get(), job.size.to_string())
 }
 
 /// How a listed job looks, if the list shows enough to tell.
 fn listed_looks(listed: &ListedJob) -> Option<Looks<'_>> {
-    Some((&listed.model, listed.prompt.as_deref()?, listed.seconds?.get(), listed.size?.to_string()))
+    Some((listed.prompt.as_deref()?, listed.seconds?.get(), listed.size?.to_string()))
 }

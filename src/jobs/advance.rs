@@ -13,7 +13,8 @@ use crate::clock::Timestamp;
 use crate::eta;
 use crate::gateway::Gateway;
 use crate::id::JobId;
-use crate::job::{Event, IllegalStep, step};
+use crate::job::{Event, IllegalStep, State, step};
+use crate::metrics::PollOutcome;
 use crate::policy::Route;
 use crate::provider::{AskError, Handle, Phase, Progress};
 use crate::store::{ApplyError, Facts, Job, JobError};
@@ -71,7 +72,7 @@ fn event(job: &Job, route: &Route, missing: &Missing, answer: &Result<Progress, 
         missing.forget(job.id);
     }
     // What a job says of itself that tells nothing new.
-    let as_before = if job.state == crate::job::State::Running { Event::Running } else { Event::Queued };
+    let as_before = if job.state == State::Running { Event::Running } else { Event::Queued };
     match answer {
         Ok(progress) => match progress.phase {
             Phase::Queued => as_before,
@@ -134,7 +135,7 @@ fn jittered(wait: Duration, id: JobId, now: Timestamp) -> Duration {
 
 /// Tells health, metrics and the log how a poll went.
 fn note(gw: &Gateway, job: &Job, answer: &Result<Progress, AskError>) {
-    gw.metrics.poll(&job.route, answer);
+    gw.metrics.poll(&job.route, PollOutcome::of(answer));
     match answer {
         Err(why @ AskError::Credential) => warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key"),
         Err(AskError::Transient(why)) => {

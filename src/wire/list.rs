@@ -47,6 +47,11 @@ pub fn page(query: Option<&str>) -> Result<ListQuery, Fault> {
     Ok(ListQuery { after, limit, newest_first })
 }
 
+/// The token of a signed link to content, if the query has one.
+pub fn link_token(query: Option<&str>) -> Result<Option<String>, Fault> {
+    value(query, "token")
+}
+
 /// Reads the query of `GET /videos/{id}/content`.
 pub fn variant(query: Option<&str>) -> Result<Variant, Fault> {
     let Some(text) = value(query, "variant")? else { return Ok(Variant::Video) };

@@ -39,8 +39,8 @@ pub(super) struct Opened {
     pub readers: Vec<Connection>,
     /// 32 random bytes, this database's own.
     pub signing_key: [u8; 32],
-    /// To be dropped after the connections.
-    pub held: Held,
+    /// To be dropped after the connections; nothing is held by those who only look.
+    pub held: Option<Held>,
 }
 
 /// The right to be at the file. Its connection outlives the others, so that the log is folded in only
@@ -72,6 +72,18 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
         Err(error) => return Err(unavailable(path, error)),
     }
     connect_all(path, lock).map_err(|error| within(path, error))
+}
+
+/// Opens the database at `path` with connections that cannot write, whoever else is at it.
+pub(super) fn open_to_read(path: &Path) -> Result<Opened, StoreError> {
+    let open = || {
+        let reader = || connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let writer = reader()?;
+        check(&writer, path)?;
+        let signing_key = meta(&writer, "signing_key")?;
+        Ok(Opened { writer, readers: vec![reader()?], signing_key, held: None })
+    };
+    open().map_err(|error| within(path, error))
 }
 
 fn connect_all(path: &Path, mut lock: Lock) -> Result<Opened, StoreError> {
@@ -111,7 +123,7 @@ fn connect_all(path: &Path, mut lock: Lock) -> Result<Opened, StoreError> {
     let last = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let held = Held { _last: Mutex::new(last), lock };
     held.lock.mark(true)?;
-    Ok(Opened { writer, readers, signing_key, held })
+    Ok(Opened { writer, readers, signing_key, held: Some(held) })
 }
 
 /// Begins a database under another name and moves it here when it is whole: a crash in between leaves no half of one.

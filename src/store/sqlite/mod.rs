@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::file::Held;
+use self::file::{Held, Opened};
 use self::readers::Readers;
 use self::writer::{RecentJobs, Writer, recent_jobs};
 use crate::budget::Account;
@@ -43,14 +43,23 @@ pub struct Sqlite {
     // Fields are dropped in this order: the file is let go when nobody uses it any more.
     readers: Readers,
     writer: Writer,
-    _file: Held,
+    _file: Option<Held>,
 }
 
 impl Sqlite {
     /// Opens the database at `path`, or begins one where there has been none. Refuses a file that is
     /// not ours, not whole, not the one that was here before, or in use by another gateway.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let opened = file::open(path)?;
+        Self::start(file::open(path)?)
+    }
+
+    /// Opens the database at `path` for looking only: beside the gateway that is at it, or after it.
+    /// Whatever would write is refused.
+    pub fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        Self::start(file::open_to_read(path)?)
+    }
+
+    fn start(opened: Opened) -> Result<Self, StoreError> {
         let recent = Arc::new(recent_jobs());
         for job in read::open_jobs(&opened.writer)? {
             recent.insert(job.id, job);
