@@ -24,7 +24,9 @@ mod clock;
 mod secret;
 
 // Being built.
-mod store;
+mod admin;
 mod metrics;
+mod standing;
+mod store;
 mod estimate;
 pub mod simulator;
