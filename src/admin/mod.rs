@@ -1,0 +1,3 @@
+//! Admin: what the operator sees.
+pub mod page;
+pub mod views;
