@@ -40,7 +40,8 @@ type Health = BTreeMap<(RouteName, ModelName), bool>;
 
 /// Every family the gateway exposes, sorted by name: what the exposition can be checked against.
 pub fn catalogue() -> Vec<Series> {
-    let mut all = [Events::CATALOGUE, Levels::CATALOGUE].concat();
+    let declared = Events::CATALOGUE.iter().chain(Levels::CATALOGUE);
+    let mut all: Vec<Series> = declared.map(|series| Series { help: series.help.trim(), ..*series }).collect();
     all.sort_by_key(|series| series.name);
     all
 }

@@ -60,7 +60,7 @@ fn every_series_is_rendered_as_the_catalogue_says() {
     let listed: Vec<String> = catalogue().iter().map(|s| format!("{} {}", s.name.trim_start_matches("filmgate_"), s.kind)).collect();
     assert_eq!(typed, listed.iter().map(String::as_str).collect::<BTreeSet<_>>());
     for series in catalogue() {
-        assert!(text.contains(&format!("# HELP {} {}\n", series.name, series.help.trim())), "{} says what it is", series.name);
+        assert!(text.contains(&format!("# HELP {} {}\n", series.name, series.help)), "{} says what it is", series.name);
     }
     assert!(!text.contains(PROMPT) && !text.contains("video_") && !text.contains("att_"));
 }
@@ -85,7 +85,7 @@ fn names_follow_the_rules_of_the_trade() {
             assert!(closed.contains(label), "{name} has the label {label}");
         }
         assert!(!(series.labels.contains(&"tenant") && series.labels.contains(&"route")), "{name} grows with the product of two lists");
-        assert!(series.help.trim().ends_with('.') && !series.help.contains('\n'), "{name}: {}", series.help);
+        assert!(series.help.ends_with('.') && !series.help.contains('\n'), "{name}: {}", series.help);
     }
 }
 

@@ -196,7 +196,7 @@ const isNothing = (amount) => amount === null || /^-?0*\.?0*$/.test(amount);
 
 function drawAlarms({ gone, store, refused, suspense, overrun, unknown }) {
   return [
-    gone !== null && alarm("bad", "The gateway does not answer.", `${gone} What is shown below is old. Trying again every ${REFRESH_MS / 1000} s.`),
+    gone !== null && alarm("bad", "The gateway does not answer.", `${gone} What is shown below is old. Trying again every ${REFRESH_MS / 1000} s.`.trim()),
     store && alarm("bad", "The store cannot be read.", store),
     refused && alarm("warn", "The policy file was refused.", "The one before it stays in force; the reason is at the end of this page."),
     !isNothing(suspense) && alarm("bad", `${usd(suspense)} in suspense.`, "Providers took money that no job explains: compare their bill with the jobs."),
