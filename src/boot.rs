@@ -85,6 +85,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         limits: Limits::default(),
         health: Health::default(),
         metrics,
+        started_at: clock.now(),
         clock,
         links,
         tasks: TaskTracker::new(),
@@ -97,9 +98,15 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     gw.tasks.spawn(ops::follow_file(gw.clone()));
 
     let servers = TaskTracker::new();
-    let path = { let gw = gw.clone(); move |request| routes::answer(gw.clone(), request) };
+    let path = {
+        let gw = gw.clone();
+        move |request| routes::answer(gw.clone(), request)
+    };
     servers.spawn(server::serve(listener, server::rim(path), servers.clone(), gw.stop.clone()));
-    let path = { let gw = gw.clone(); move |request| admin::answer(gw.clone(), request) };
+    let path = {
+        let gw = gw.clone();
+        move |request| admin::answer(gw.clone(), request)
+    };
     servers.spawn(server::serve(admin_listener, server::rim(path), servers.clone(), gw.stop.clone()));
     info!(%address, %admin, "serving");
     Ok(Running { gw, address, admin, servers })

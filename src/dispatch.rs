@@ -19,9 +19,7 @@ use crate::metrics::AttemptOutcome;
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Plan};
 use crate::policy::Policy;
-use crate::provider::{
-    Accepted, Phase, Proof, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported,
-};
+use crate::provider::{Accepted, Phase, Proof, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported};
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
 use crate::video::{Origin, Source, Wish};

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
@@ -39,6 +39,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What time it is.
     pub clock: Clock,
+    /// When this process began to serve.
+    pub started_at: Timestamp,
     /// Signs links to content.
     pub links: Links,
     /// Work that outlives the request it came from; a stop waits for it.

@@ -29,11 +29,12 @@ mod refusal;
 
 // Parts that touch the world.
 mod reload;
-mod store;
 mod upstream;
 mod limits;
 mod health;
 mod metrics;
+mod standing;
+mod store;
 
 // Rules: decisions without side effects.
 mod estimate;

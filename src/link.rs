@@ -58,7 +58,10 @@ impl Links {
     }
 
     fn mac(&self, job: JobId, signed: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new(&self.key.into());
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&self.key);
+        // A key shorter than a block is filled up with zeros (RFC 2104, 2), which is what is done here.
+        let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(job.to_string().as_bytes());
         mac.update(signed);
         mac

@@ -1,1 +1,265 @@
-//! Metrics: every series, label set and bucket, in one struct.
+//! Metrics: what the gateway tells Prometheus, recorded in the words of the domain.
+//!
+//! [`series`] lists every family; this file says when each is written. Callers hand over what they
+//! have (a job, a reply, a refusal) and never a label, so no label can be misspelt, swapped or taken
+//! from a client. A registry of our own and no global: two gateways in one test do not mix. Knows no
+//! socket and no store; what the store knows is brought by [`Metrics::observe`] at each scrape.
+
+mod family;
+mod levels;
+mod names;
+mod series;
+mod words;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use prometheus::{Histogram, Registry, TextEncoder};
+
+use crate::clock::Timestamp;
+use crate::id::{ModelName, RouteName, TenantName};
+use crate::job::State;
+use crate::money::MicroUsd;
+use crate::policy::Policy;
+use crate::store::{Job, Overview};
+
+pub use family::Series;
+pub use words::{AttemptOutcome, NoticeOutcome, Operation, Outcome, PollOutcome, Refusal, UpstreamCall, WebhookOutcome};
+
+use names::{Names, OTHER};
+use series::{Events, Levels};
+
+/// The media type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Which routes are thought well, by model; whoever is not listed is.
+type Health = BTreeMap<(RouteName, ModelName), bool>;
+
+/// Every family the gateway exposes, sorted by name: what the exposition can be checked against.
+pub fn catalogue() -> Vec<Series> {
+    let declared = Events::CATALOGUE.iter().chain(Levels::CATALOGUE);
+    let mut all: Vec<Series> = declared.map(|series| Series { help: series.help.trim(), ..*series }).collect();
+    all.sort_by_key(|series| series.name);
+    all
+}
+
+/// Everything recorded.
+pub struct Metrics {
+    registry: Registry,
+    events: Events,
+    /// One series for each operation and outcome, so that a request looks nothing up.
+    requests: Vec<[Histogram; Outcome::ALL.len()]>,
+    overhead: Histogram,
+    names: ArcSwap<Names>,
+    health: Mutex<Health>,
+    /// How things stood when [`Metrics::observe`] was last called; replaced as a whole.
+    levels: ArcSwap<Registry>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Nothing recorded yet, and no name known: [`Metrics::policy_loaded`] comes next.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let events = Events::declare(&registry);
+        let child = |operation: Operation, outcome: Outcome| events.request_duration_seconds.child([operation.as_str(), outcome.as_str()]);
+        let requests =
+            Operation::ALL.iter().map(|operation| std::array::from_fn(|outcome| child(*operation, Outcome::ALL[outcome]))).collect();
+        let overhead = events.overhead_seconds.child([]);
+        #[cfg(target_os = "linux")]
+        // What is lost without it is the process's own memory and descriptor counts: not worth a refusal to start.
+        let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        Self {
+            registry,
+            events,
+            requests,
+            overhead,
+            names: ArcSwap::default(),
+            health: Mutex::default(),
+            levels: ArcSwap::from_pointee(Registry::new()),
+        }
+    }
+
+    /// A request was answered, or its client left.
+    pub fn request(&self, operation: Operation, outcome: Outcome, elapsed: Duration) {
+        let series = self.requests.get(operation as usize).and_then(|outcomes| outcomes.get(outcome as usize));
+        if let Some(series) = series {
+            series.observe(elapsed.as_secs_f64());
+        }
+    }
+
+    /// Our own share of the time that a paid request took.
+    pub fn overhead(&self, elapsed: Duration) {
+        self.overhead.observe(elapsed.as_secs_f64());
+    }
+
+    /// We turned a request down. `tenant` is `None` if it had no key of ours.
+    pub fn refused(&self, tenant: Option<&TenantName>, why: Refusal) {
+        let names = self.names.load();
+        let tenant = tenant.map_or("none", |tenant| names.tenant(tenant.as_str()));
+        self.events.refusals_total.add([tenant, why.as_str()], 1);
+    }
+
+    /// A job was submitted to a route.
+    pub fn attempt(&self, route: &RouteName, model: &ModelName, outcome: AttemptOutcome) {
+        let names = self.names.load();
+        self.events.attempts_total.add([names.route(route.as_str()), names.model(model.as_str()), outcome.as_str()], 1);
+    }
+
+    /// A job is submitted again, now to `route`, because the attempt before went like `cause`.
+    pub fn retry(&self, route: &RouteName, model: &ModelName, cause: AttemptOutcome) {
+        let names = self.names.load();
+        self.events.retries_total.add([names.route(route.as_str()), names.model(model.as_str()), cause.as_str()], 1);
+    }
+
+    /// A job has ended: its state, its cost, what it is charged and how long it took are told from
+    /// the job. Called once, by whoever wrote the last step.
+    pub fn ended(&self, job: &Job) {
+        let names = self.names.load();
+        let tenant = names.tenant(job.tenant.as_str());
+        let place = [names.route(job.route.as_str()), names.model(job.model.as_str())];
+        let [route, model] = place;
+        let cost = microusd(job.cost.unwrap_or(MicroUsd::ZERO));
+
+        self.events.ended_total.add([route, model, job.state.as_str()], 1);
+        self.events.spend_microusd_total.add(place, cost);
+        self.events.tenant_spend_microusd_total.add([tenant], cost);
+        let made = job.state == State::Completed;
+        if let Some(charge) = job.charge {
+            self.events.charged_microusd_total.add([tenant], if made { microusd(charge) } else { 0 });
+            self.events.charged_cost_microusd_total.add([tenant], cost);
+        }
+        if made && job.attempts > 1 {
+            self.events.retry_cost_microusd_total.add(place, cost);
+        }
+        if let (true, Some(ended_at)) = (made, job.ended_at) {
+            self.events.completion_seconds.observe(place, ended_at.since(job.created_at));
+        }
+    }
+
+    /// A job has just passed the time that its length and size usually take.
+    pub fn overdue(&self, route: &RouteName, model: &ModelName) {
+        let names = self.names.load();
+        self.events.overdue_total.add([names.route(route.as_str()), names.model(model.as_str())], 1);
+    }
+
+    /// A route was asked about a job.
+    pub fn poll(&self, route: &RouteName, outcome: PollOutcome) {
+        self.events.polls_total.add([self.names.load().route(route.as_str()), outcome.as_str()], 1);
+    }
+
+    /// A route reported a state in a word that its dialect does not know.
+    pub fn unknown_status(&self, route: &RouteName) {
+        self.events.unknown_statuses_total.add([self.names.load().route(route.as_str())], 1);
+    }
+
+    /// A provider called back.
+    pub fn webhook(&self, route: &RouteName, outcome: WebhookOutcome) {
+        self.events.webhooks_total.add([self.names.load().route(route.as_str()), outcome.as_str()], 1);
+    }
+
+    /// We tried to deliver a notice.
+    pub fn notice(&self, outcome: NoticeOutcome) {
+        self.events.notices_total.add([outcome.as_str()], 1);
+    }
+
+    /// A route answered one call of ours, or did not in time.
+    pub fn upstream(&self, route: &RouteName, call: UpstreamCall, elapsed: Duration) {
+        self.events.upstream_duration_seconds.observe([self.names.load().route(route.as_str()), call.as_str()], elapsed);
+    }
+
+    /// A route became able, or unable, to make a model.
+    pub fn route_health(&self, route: &RouteName, model: &ModelName, up: bool) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.insert((route.clone(), model.clone()), up);
+    }
+
+    /// A policy was put in force: its names have labels from now on.
+    pub fn policy_loaded(&self, policy: &Policy, at: Timestamp) {
+        self.names.rcu(|names| names.with(policy));
+        self.begin(policy);
+        self.events.policy_loads_total.add(["loaded"], 1);
+        self.events.policy_load_success.set([], 1);
+        self.events.policy_last_success_timestamp_seconds.set([], at.as_secs());
+    }
+
+    /// Shows the counters that alerts watch at 0: Prometheus does not see the first step of a counter
+    /// that begins with it.
+    fn begin(&self, policy: &Policy) {
+        let names = self.names.load();
+        for route in policy.routes.values() {
+            let label = names.route(route.name.as_str());
+            self.events.unknown_statuses_total.add([label], 0);
+            for model in route.models.keys() {
+                self.events.overdue_total.add([label, names.model(model.as_str())], 0);
+                self.events.spend_microusd_total.add([label, names.model(model.as_str())], 0);
+            }
+        }
+        for tenant in policy.tenants.keys().map(|tenant| names.tenant(tenant.as_str())) {
+            self.events.tenant_spend_microusd_total.add([tenant], 0);
+            self.events.charged_microusd_total.add([tenant], 0);
+            self.events.charged_cost_microusd_total.add([tenant], 0);
+        }
+    }
+
+    /// A policy file was refused, and the one in force stays.
+    pub fn policy_refused(&self) {
+        self.events.policy_loads_total.add(["refused"], 1);
+        self.events.policy_load_success.set([], 0);
+    }
+
+    /// Takes in how things stand. Called at each scrape, before [`Metrics::render`].
+    pub fn observe(&self, overview: &Overview, policy: &Policy, now: Timestamp) {
+        self.stand(Some(overview), policy, now);
+    }
+
+    /// The store did not say how things stand: what came from it is left out rather than shown stale.
+    pub fn store_unavailable(&self, policy: &Policy, now: Timestamp) {
+        self.stand(None, policy, now);
+    }
+
+    fn stand(&self, overview: Option<&Overview>, policy: &Policy, now: Timestamp) {
+        let registry = Registry::new();
+        let levels = Levels::declare(&registry);
+        let names = self.names.load();
+        levels.store_up.set([], i64::from(overview.is_some()));
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.retain(|(route, model), _| policy.routes.get(route).is_some_and(|r| r.models.contains_key(model)));
+        levels::show_policy(&levels, &names, policy, &health, now);
+        drop(health);
+        if let Some(overview) = overview {
+            levels::show_jobs(&levels, &names, policy, overview, now);
+            levels::show_money(&levels, &names, policy, overview, now);
+        }
+        self.levels.store(Arc::new(registry));
+    }
+
+    /// Everything, in Prometheus's text format.
+    pub fn render(&self) -> String {
+        let mut families = self.registry.gather();
+        families.extend(self.levels.load().gather());
+        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|fault| format!("# the metrics cannot be written: {fault}\n"))
+    }
+}
+
+/// An amount as a counter takes it: never less than nothing.
+fn microusd(amount: MicroUsd) -> u64 {
+    u64::try_from(amount.get()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

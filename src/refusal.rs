@@ -148,9 +148,7 @@ impl Refusal {
             Self::Malformed(what) => told(S::BAD_REQUEST, INVALID, "malformed_request", what),
             Self::NoSuchPath => told(S::NOT_FOUND, INVALID, "unknown_url", "Unknown request URL. The videos API is under /v1/videos."),
             Self::MethodNotAllowed => told(S::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", "This URL has no such method."),
-            Self::Expectation => {
-                told(S::EXPECTATION_FAILED, INVALID, "expectation_failed", "Only 'Expect: 100-continue' can be met.")
-            }
+            Self::Expectation => told(S::EXPECTATION_FAILED, INVALID, "expectation_failed", "Only 'Expect: 100-continue' can be met."),
             Self::BodyTimeout => told(S::REQUEST_TIMEOUT, INVALID, "body_timeout", "The request body did not arrive in time.").again(1),
             Self::BodyTooLarge { bytes_max } => told(
                 S::PAYLOAD_TOO_LARGE,
@@ -162,12 +160,9 @@ impl Refusal {
             Self::NoSuchCharacter => {
                 told(S::NOT_FOUND, INVALID, "character_not_found", "There is no character with this id.").about("character_id")
             }
-            Self::NotReady => told(
-                S::NOT_FOUND,
-                INVALID,
-                "video_not_ready",
-                "Video is not ready yet, use GET /v1/videos/{video_id} to check its status.",
-            ),
+            Self::NotReady => {
+                told(S::NOT_FOUND, INVALID, "video_not_ready", "Video is not ready yet, use GET /v1/videos/{video_id} to check its status.")
+            }
             Self::NotTerminal => told(
                 S::CONFLICT,
                 INVALID,
@@ -369,4 +364,3 @@ impl From<StoreError> for Refusal {
         Self::Unavailable(error)
     }
 }
-

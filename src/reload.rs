@@ -30,8 +30,8 @@ pub struct Reloader {
 pub struct State {
     /// What the file's bytes hash to, as last looked at; `None` if it could not be read.
     seen: Option<[u8; 32]>,
-    /// When the policy in force was put in force.
-    pub since: Timestamp,
+    /// When the file was last read.
+    pub looked_at: Timestamp,
     /// Why the file as it stands is not in force, if it is not.
     pub refused: Option<String>,
     /// How many files were put in force, the first included.
@@ -56,7 +56,7 @@ impl Reloader {
     pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
         let seen = fingerprint(path);
         let policy = load(path)?;
-        let state = State { seen, since: now, refused: None, loaded: 1, refusals: 0 };
+        let state = State { seen, looked_at: now, refused: None, loaded: 1, refusals: 0 };
         Ok((Self { path: path.to_owned(), state: Mutex::new(state) }, policy))
     }
 
@@ -75,18 +75,18 @@ impl Reloader {
         if seen == state.seen && !anyway {
             return Looked::Same;
         }
-        state.seen = seen;
+        (state.seen, state.looked_at) = (seen, now);
         let refused = match load(&self.path) {
             Ok(policy) => {
                 let old = current.snapshot();
                 let policy = Policy { retired: retired(&old, &policy), ..policy };
                 let changes = changes(&old, &policy);
                 current.swap(policy);
-                (state.since, state.refused) = (now, None);
+                state.refused = None;
                 state.loaded += 1;
                 return Looked::Swapped(changes);
             }
-            Err(refused) => refused.to_string(),
+            Err(refused) => refused.render(false),
         };
         state.refused = Some(refused.clone());
         state.refusals += 1;

@@ -13,7 +13,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service as HyperService;
@@ -29,7 +32,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{debug, error, warn};
 
 use crate::refusal::Refusal;
-use crate::reply::{self, Reply};
+use crate::reply::{self, BodyError, Reply};
 use stall::Stalling;
 
 /// Connections at a time, per listener.
@@ -63,8 +66,16 @@ where
         let answer = path(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let caught = ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(path);
-    BoxCloneSyncService::new(tower::util::MapResponse::new(caught, |reply: Response<_>| reply))
+    let caught = ServiceBuilder::new().map_response(boxed).layer(CatchPanicLayer::custom(panicked)).service(path);
+    BoxCloneSyncService::new(caught)
+}
+
+/// The layers' bodies as one type.
+fn boxed<B>(reply: Response<B>) -> Reply
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
+{
+    reply.map(|body| body.map_err(Into::into).boxed_unsync())
 }
 
 /// The answer to a request whose handler panicked.

@@ -31,7 +31,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::policy::Route;
-use crate::provider::{AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, SubmitError, Unsupported, Variant};
+use crate::provider::{
+    AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, SubmitError, Unsupported, Variant,
+};
 use crate::secret::Secret;
 use address::PublicOnly;
 use token::Tokens;
@@ -88,8 +90,7 @@ impl Upstream {
 
     /// Tells where the simulator inside this process listens, once; routes to it have no address in the policy.
     pub fn simulator_is_at(&self, address: SocketAddr) {
-        let endpoint =
-            Endpoint { base_url: format!("http://{address}/openai/v1"), credential: Credential::Key(Secret::new("in-process")) };
+        let endpoint = Endpoint { base_url: format!("http://{address}/openai/v1"), credential: Credential::Key(Secret::new("in-process")) };
         // A second telling is of the same simulator.
         let _ = self.simulator.set(endpoint);
     }
@@ -112,7 +113,11 @@ impl Upstream {
     }
 
     /// Performs a free exchange; `None` if the dialect has no such call.
-    pub async fn ask<T>(&self, route: &Route, call: impl FnOnce(&Endpoint, &Proof<'_>) -> Option<Call<Result<T, AskError>>>) -> Option<Result<T, AskError>> {
+    pub async fn ask<T>(
+        &self,
+        route: &Route,
+        call: impl FnOnce(&Endpoint, &Proof<'_>) -> Option<Call<Result<T, AskError>>>,
+    ) -> Option<Result<T, AskError>> {
         let endpoint = self.endpoint(route);
         let token = match self.token(endpoint).await {
             Ok(token) => token,
@@ -138,7 +143,13 @@ impl Upstream {
     }
 
     /// The bytes of a finished job: the reply's head, its body still on the wire.
-    pub async fn download(&self, route: &Route, job: Handle<'_>, variant: Variant, range: Option<&str>) -> Result<Response<Incoming>, DownloadError> {
+    pub async fn download(
+        &self,
+        route: &Route,
+        job: Handle<'_>,
+        variant: Variant,
+        range: Option<&str>,
+    ) -> Result<Response<Incoming>, DownloadError> {
         let failed = |why: String| DownloadError::Failed(why);
         let endpoint = self.endpoint(route);
         let token = self.token(endpoint).await.map_err(|why| failed(format!("no credential: {why:?}")))?;

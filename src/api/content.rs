@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE};
+use futures_util::TryStreamExt;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE,
+};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -125,7 +127,7 @@ fn media_type(headers: &HeaderMap, variant: Variant) -> Result<&'static str, Ref
 
 /// The body, frame by frame as the client takes it; a stall or a short end is an error, which cuts the line.
 fn streamed(body: Incoming) -> Body {
-    let frames = BodyStream::new(body).map_err(BodyError::from);
+    let frames = TryStreamExt::map_err(BodyStream::new(body), BodyError::from);
     let data = futures_util::stream::try_unfold(frames, |mut frames| async move {
         match tokio::time::timeout(STALL_TIMEOUT, frames.try_next()).await {
             Ok(Ok(Some(frame))) => Ok(Some((data_only(frame), frames))),

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
 use http::Request;
+use http::header::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
@@ -90,12 +90,7 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish) -> Result<Order, Refus
     let (id, at) = (JobId::mint(), gw.clock.now());
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
-    let pin = source.as_ref().map(|job| Pin {
-        route: job.route.clone(),
-        model: job.model.clone(),
-        seconds: job.seconds,
-        size: job.size,
-    });
+    let pin = source.as_ref().map(|job| Pin { route: job.route.clone(), model: job.model.clone(), seconds: job.seconds, size: job.size });
     let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), at.utc_date(), id.seed())?;
     if let Some(route) = lives_on {
         plan.candidates.retain(|candidate| candidate.route.name == route);
@@ -132,14 +127,7 @@ async fn characters(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<(Vec<S
     Ok((ids, lives_on))
 }
 
-fn new_job(
-    caller: &Caller,
-    id: JobId,
-    at: Timestamp,
-    plan: &Plan,
-    parts: &Parts,
-    charge: Option<MicroUsd>,
-) -> NewJob {
+fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts, charge: Option<MicroUsd>) -> NewJob {
     let (policy, tenant, wish) = (&caller.policy, &caller.tenant, &parts.wish);
     NewJob {
         id,

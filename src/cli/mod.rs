@@ -127,7 +127,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             print(&format!("{}: sound ({routes} routes, {rules} rules, {tenants} tenants)\n", args.file.display()))
         }
         Err(LoadError::Faults(faults)) if args.json => {
-            print(&format!("{:#}\n", serde_json::json!({ "faults": faults.list() })))?;
+            print(&format!("{:#}\n", serde_json::json!(faults)))?;
             Ok(ExitCode::FAILURE)
         }
         Err(LoadError::Faults(faults)) => {

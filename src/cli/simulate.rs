@@ -26,12 +26,7 @@ pub struct SimulateArgs {
 /// Simulates until a signal.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     super::serve::log(false);
-    let settings = Settings {
-        listen: args.listen,
-        speed: args.speed,
-        journal: args.journal.clone(),
-        clip_bytes_min: args.clip_bytes_min,
-    };
+    let settings = Settings { listen: args.listen, speed: args.speed, journal: args.journal.clone(), clip_bytes_min: args.clip_bytes_min };
     super::runtime()?.block_on(async {
         let simulator = simulator::start(settings).await?;
         let at = simulator.addr();

@@ -57,7 +57,8 @@ impl Faults {
         for fault in &self.faults {
             let place = AnnotationKind::Primary.span(fault.caret.clone()).label(fault.path.as_str());
             let snippet = Snippet::source(fault.excerpt.as_str()).line_start(fault.line).path(self.origin.as_str()).annotation(place);
-            let group = Level::ERROR.primary_title(fault.message.as_str()).element(snippet).element(Level::HELP.message(fault.remedy.as_str()));
+            let group =
+                Level::ERROR.primary_title(fault.message.as_str()).element(snippet).element(Level::HELP.message(fault.remedy.as_str()));
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");
         }

@@ -47,7 +47,11 @@ pub(super) fn gateway(text: &str, faults: &mut Gathering<'_>) -> Option<Gateway>
 
 /// Reads a table of tables, each by itself. One that cannot be read is there all the same, empty,
 /// so that nobody is told that its name is unknown.
-fn named<T: DeserializeOwned + Default>(path: &str, value: Option<Spanned<DeValue<'_>>>, faults: &mut Gathering<'_>) -> BTreeMap<Placed<String>, T> {
+fn named<T: DeserializeOwned + Default>(
+    path: &str,
+    value: Option<Spanned<DeValue<'_>>>,
+    faults: &mut Gathering<'_>,
+) -> BTreeMap<Placed<String>, T> {
     let Some(value) = value else { return BTreeMap::new() };
     let at = value.span();
     let DeValue::Table(tables) = value.into_inner() else {
@@ -172,8 +176,6 @@ fn tell(path: &str, key: &Key<'_>, value: &Spanned<DeValue<'_>>, error: &Error, 
         faults.add(&place, path, message, "correct or remove it");
     }
 }
-
-
 
 /// What serde calls a type, as a person would, and how it is written.
 fn wanted(expected: &str) -> (&'static str, &'static str) {

@@ -27,7 +27,12 @@ pub(super) const AMOUNT_MAX: MicroUsd = MicroUsd::new(1_000_000_000_000_000);
 
 /// `"500ms"`, `"30s"`, `"15m"`, `"24h"`, `"30d"`.
 pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
-    let wrong = || Wrong::new(format!("{text:?} is not a duration"), "write a whole number and a unit: \"500ms\", \"30s\", \"15m\", \"24h\" or \"30d\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{text:?} is not a duration"),
+            "write a whole number and a unit: \"500ms\", \"30s\", \"15m\", \"24h\" or \"30d\"",
+        )
+    };
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);
     let unit_ms: u64 = match unit {
@@ -105,7 +110,12 @@ pub(super) fn name(noun: &str, text: &str) -> Result<(), Wrong> {
     let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let rest = |b: u8| first(b) || b == b'_' || b == b'-';
     let ok = (1..=64).contains(&text.len()) && text.bytes().next().is_some_and(first) && text.bytes().all(rest);
-    let wrong = || Wrong::new(format!("{} is not a name for a {noun}", shorten(text)), "use 1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit");
+    let wrong = || {
+        Wrong::new(
+            format!("{} is not a name for a {noun}", shorten(text)),
+            "use 1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit",
+        )
+    };
     ok.then_some(()).ok_or_else(wrong)
 }
 
@@ -114,7 +124,12 @@ pub(super) fn model_name(text: &str) -> Result<(), Wrong> {
     let ok = (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/@-".contains(&b))
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-    let wrong = || Wrong::new(format!("{} is not a name for a model", shorten(text)), "use 1 to 128 letters, digits and . _ : / @ -, such as \"sora-2\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{} is not a name for a model", shorten(text)),
+            "use 1 to 128 letters, digits and . _ : / @ -, such as \"sora-2\"",
+        )
+    };
     ok.then_some(()).ok_or_else(wrong)
 }
 
@@ -150,7 +165,12 @@ pub(super) fn host_pattern(text: &str) -> Result<(), Wrong> {
     let host = text.strip_prefix("*.").unwrap_or(text);
     let label = |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let ok = host.len() <= 253 && host.split('.').all(label) && (host.contains('.') || host.len() == text.len());
-    let wrong = || Wrong::new(format!("{} is not a host", shorten(text)), "write a lower-case host name without scheme, port or path: \"cdn.example.com\" or \"*.example.com\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{} is not a host", shorten(text)),
+            "write a lower-case host name without scheme, port or path: \"cdn.example.com\" or \"*.example.com\"",
+        )
+    };
     ok.then_some(()).ok_or_else(wrong)
 }
 

@@ -19,7 +19,11 @@ use super::{CONNECT_TIMEOUT, chain, collect, host};
 use crate::provider::SubmitError;
 
 /// Sends `request` once, and reads its reply.
-pub async fn send(connector: &HttpsConnector<HttpConnector>, request: Request<Bytes>, timeout: Duration) -> Result<Response<Bytes>, SubmitError> {
+pub async fn send(
+    connector: &HttpsConnector<HttpConnector>,
+    request: Request<Bytes>,
+    timeout: Duration,
+) -> Result<Response<Bytes>, SubmitError> {
     let not_sent = |why: String| SubmitError::NotSent(why);
     let mut connector = connector.clone();
     let connect = async { connector.ready().await?.call(request.uri().clone()).await };

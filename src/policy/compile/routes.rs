@@ -100,7 +100,12 @@ fn dialect(base: &str, name: &Placed<String>, file: &file::Route, pass: &mut Pas
         pass.faults.add_missing(&name.at, format_args!("{base}.provider"), format!("the route `{}` names no provider", name.value), remedy);
         return None;
     };
-    let wrong = || Wrong::new(format!("there is no provider {}", terms::shorten(&written.value)), terms::name_remedy(&written.value, "providers", known()));
+    let wrong = || {
+        Wrong::new(
+            format!("there is no provider {}", terms::shorten(&written.value)),
+            terms::name_remedy(&written.value, "providers", known()),
+        )
+    };
     pass.keep(&written.at, format_args!("{base}.provider"), provider::by_name(&written.value).ok_or_else(wrong))
 }
 
@@ -127,13 +132,23 @@ fn endpoint(base: &str, name: &Placed<String>, file: &file::Route, provider: &dy
 fn credential(base: &str, name: &Placed<String>, file: &file::Route, provider: &dyn Provider, pass: &mut Pass<'_>) -> Option<Credential> {
     match (&file.api_key, &file.entra) {
         (Some(_), Some(entra)) => {
-            pass.faults.add(&entra.at, format_args!("{base}.entra"), "there are two credentials for this route", "remove `api_key` or `entra`");
+            pass.faults.add(
+                &entra.at,
+                format_args!("{base}.entra"),
+                "there are two credentials for this route",
+                "remove `api_key` or `entra`",
+            );
             None
         }
         (Some(key), None) => pass.secret(format_args!("{base}.api_key"), key).map(Credential::Key),
         (None, Some(entra)) if provider.name() == "azure" => entra_credential(base, entra, pass).map(Credential::Entra),
         (None, Some(entra)) => {
-            pass.faults.add(&entra.at, format_args!("{base}.entra"), "Microsoft Entra is for `azure` only", "write api_key = \"env:NAME\" instead");
+            pass.faults.add(
+                &entra.at,
+                format_args!("{base}.entra"),
+                "Microsoft Entra is for `azure` only",
+                "write api_key = \"env:NAME\" instead",
+            );
             None
         }
         (None, None) if matches!(provider.name(), "simulator" | "openai_compatible") => Some(Credential::None),

@@ -96,7 +96,8 @@ fn choose(i: usize, rule: &file::Rule, routes: &RuleRoutes, pass: &mut Pass<'_>)
         file::Choose::LeastBusy => Err("least_busy"),
     };
     let path = format_args!("rules[{i}].choose");
-    let choose = choose.map_err(|word| Wrong::new(format!("`{word}` is not in this version yet"), "choose \"ordered\", \"weighted\" or \"cheapest\""));
+    let choose = choose
+        .map_err(|word| Wrong::new(format!("`{word}` is not in this version yet"), "choose \"ordered\", \"weighted\" or \"cheapest\""));
     let choose = pass.keep(&written.at, path, choose)?;
     if weights {
         let remedy = "write routes = [\"a\", \"b\"], or choose = \"weighted\"";
@@ -132,7 +133,12 @@ fn when(i: usize, file: &file::When, gateway: &file::Gateway, pass: &mut Pass<'_
         file.seconds.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "seconds")),
     ];
     for (at, key) in empty.into_iter().flatten() {
-        pass.faults.add(at, format_args!("rules[{i}].when.{key}"), "an empty list matches nobody", format!("write at least one, or leave `{key}` out to match all"));
+        pass.faults.add(
+            at,
+            format_args!("rules[{i}].when.{key}"),
+            "an empty list matches nobody",
+            format!("write at least one, or leave `{key}` out to match all"),
+        );
     }
     when.residency = pass.word(format_args!("rules[{i}].when.residency"), &file.residency);
     when

@@ -20,7 +20,17 @@ fn compiled(text: &str) -> Result<Policy, Faults> {
 
 #[test]
 fn scratch() {
-    match compiled(SHIPPED) { Ok(p) => println!("{:#?}", p.warnings), Err(f) => println!("{}", f.render(false)) }
-    let all: String = SHIPPED.lines().map(|l| l.strip_prefix('#').filter(|r| !r.starts_with([' ', '#']) && !r.is_empty()).unwrap_or(l)).flat_map(|l| [l, "\n"]).collect();
-    match compiled(&all) { Ok(p) => println!("{:#?}", p.warnings), Err(f) => println!("{}", f.render(false)) }
+    match compiled(SHIPPED) {
+        Ok(p) => println!("{:#?}", p.warnings),
+        Err(f) => println!("{}", f.render(false)),
+    }
+    let all: String = SHIPPED
+        .lines()
+        .map(|l| l.strip_prefix('#').filter(|r| !r.starts_with([' ', '#']) && !r.is_empty()).unwrap_or(l))
+        .flat_map(|l| [l, "\n"])
+        .collect();
+    match compiled(&all) {
+        Ok(p) => println!("{:#?}", p.warnings),
+        Err(f) => println!("{}", f.render(false)),
+    }
 }

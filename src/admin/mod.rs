@@ -1,0 +1,125 @@
+//! Admin: the operator's side, on a listener of its own: metrics, health, the page and its JSON.
+//!
+//! No tenant's key means anything here, and no tenant's path leads here. Prompts do not appear. What
+//! changes something (a reload) needs a header that a page of another origin cannot send.
+
+pub mod page;
+pub mod views;
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+use crate::metrics;
+use crate::ops;
+use crate::reload::Looked;
+use crate::reply::{self, Reply};
+use page::{CSRF_HEADER, page_files};
+use views::{Down, Process, Reload};
+
+/// Jobs on the page.
+const JOBS_SHOWN: u32 = 50;
+
+/// Answers one request of an operator or of a scraper.
+pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/healthz") => reply::with(StatusCode::OK, "text/plain", "ok\n"),
+        (&Method::GET, "/readyz") => ready(&gw).await,
+        (&Method::GET, "/metrics") => scrape(&gw).await,
+        (&Method::GET, "/api/status") => status(&gw).await,
+        (&Method::GET, "/api/jobs") => jobs(&gw).await,
+        (&Method::POST, "/api/reload") => reload(&gw, &request).await,
+        (_, "/api/reload") => reply::with(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "POST reloads\n"),
+        (&Method::GET, path) => file(path),
+        _ => reply::with(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n"),
+    }
+}
+
+/// Ready is: not stopping, and the books can be read.
+async fn ready(gw: &Gateway) -> Reply {
+    if gw.stop.is_cancelled() {
+        return reply::with(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "stopping\n");
+    }
+    match gw.store.latest_jobs(None, None, 1).await {
+        Ok(_) => reply::with(StatusCode::OK, "text/plain", "ready\n"),
+        Err(why) => reply::with(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{why}\n")),
+    }
+}
+
+async fn scrape(gw: &Gateway) -> Reply {
+    let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
+    for route in policy.routes.values() {
+        let up = !gw.health.is_resting(&route.name);
+        for model in route.models.keys() {
+            gw.metrics.route_health(&route.name, model, up);
+        }
+    }
+    match gw.store.overview().await {
+        Ok(overview) => gw.metrics.observe(&overview, &policy, now),
+        Err(_) => gw.metrics.store_unavailable(&policy, now),
+    }
+    reply::with(StatusCode::OK, metrics::CONTENT_TYPE, gw.metrics.render())
+}
+
+async fn status(gw: &Gateway) -> Reply {
+    let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
+    let overview = gw.store.overview().await.map_err(|why| why.to_string());
+    let down: Vec<Down> = policy
+        .routes
+        .values()
+        .filter(|route| gw.health.is_resting(&route.name))
+        .flat_map(|route| {
+            let why = "it did not answer lately, or asked to be left alone";
+            route.models.keys().map(|model| Down { route: route.name.clone(), model: model.clone(), why: why.to_owned() })
+        })
+        .collect();
+    let loaded = gw.reloader.state();
+    let reload = Reload { at: loaded.looked_at.as_secs(), fault: loaded.refused };
+    let process = Process { started_at: gw.started_at, reload };
+    as_json(&views::status(&policy, overview.as_ref().map_err(Clone::clone), &down, &process, now))
+}
+
+async fn jobs(gw: &Gateway) -> Reply {
+    match gw.store.latest_jobs(None, None, JOBS_SHOWN).await {
+        Ok(jobs) => as_json(&views::jobs(&jobs, gw.clock.now())),
+        Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
+    }
+}
+
+async fn reload(gw: &Arc<Gateway>, request: &Request<Incoming>) -> Reply {
+    let (name, value) = CSRF_HEADER;
+    if request.headers().get(name).is_none_or(|given| given != value) {
+        return error(StatusCode::FORBIDDEN, &format!("send the header '{name}: {value}', which shows that no other page sent you"));
+    }
+    match ops::reload(gw).await {
+        Looked::Same => as_json(&json!({ "loaded": true, "changes": [] })),
+        Looked::Swapped(changes) => as_json(&json!({ "loaded": true, "changes": changes })),
+        Looked::Refused(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
+    }
+}
+
+fn file(path: &str) -> Reply {
+    let Some(file) = page_files().iter().find(|file| file.path == path) else {
+        return reply::with(StatusCode::NOT_FOUND, "text/plain", "no such page\n");
+    };
+    let mut reply = reply::with(StatusCode::OK, file.content_type, file.bytes);
+    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
+    reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply
+}
+
+fn as_json(value: &impl Serialize) -> Reply {
+    match serde_json::to_vec(value) {
+        Ok(body) => reply::json(body),
+        Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+    }
+}
+
+fn error(status: StatusCode, why: &str) -> Reply {
+    reply::with(status, "application/json", json!({ "error": { "message": why } }).to_string())
+}
