@@ -53,7 +53,8 @@ pub async fn token(studio: &Studio, request: Request<Incoming>) -> Result<Respon
     let secs = books.faults.in_force().token_ttl_secs.unwrap_or(TOKEN_SECS);
     let until = studio.clock.now().after(Duration::from_secs(secs));
     let token = account::token(field("client_id"), field("client_secret"), until);
-    let token = token.ok_or_else(|| Refusal::new(401, "invalid_client", Some("invalid_client"), "AADSTS7000215: Invalid client secret provided."))?;
+    let token = token
+        .ok_or_else(|| Refusal::new(401, "invalid_client", Some("invalid_client"), "AADSTS7000215: Invalid client secret provided."))?;
     books.stats.tokens += 1;
     Ok(reply(&json!({"token_type": "Bearer", "expires_in": secs, "ext_expires_in": secs, "access_token": token})))
 }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Response};
 use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::account;

@@ -122,9 +122,7 @@ fn json(bytes: &[u8]) -> Result<Form, Refusal> {
 fn flatten(form: &mut Form, name: String, value: Value) -> Result<(), Refusal> {
     match value {
         Value::String(text) => push(form, name, Field::Text(text)),
-        Value::Object(members) => {
-            members.into_iter().try_for_each(|(key, value)| flatten(form, format!("{name}[{key}]"), value))
-        }
+        Value::Object(members) => members.into_iter().try_for_each(|(key, value)| flatten(form, format!("{name}[{key}]"), value)),
         Value::Array(items) => items.into_iter().try_for_each(|item| flatten(form, format!("{name}[]"), item)),
         Value::Null | Value::Bool(_) | Value::Number(_) => push(form, name, Field::Scalar(value)),
     }
@@ -140,13 +138,21 @@ fn push(form: &mut Form, name: String, field: Field) -> Result<(), Refusal> {
 
 /// `characters[0][id]` as `characters[][id]`: order is kept by the list itself.
 fn unnumbered(name: &str) -> String {
-    name.split('[').map(|part| if part.trim_end_matches(']').bytes().all(|b| b.is_ascii_digit()) && part.ends_with(']') { "]" } else { part }).collect::<Vec<_>>().join("[")
+    name.split('[')
+        .map(|part| if part.trim_end_matches(']').bytes().all(|b| b.is_ascii_digit()) && part.ends_with(']') { "]" } else { part })
+        .collect::<Vec<_>>()
+        .join("[")
 }
 
 /// What token requests are written in; also reads query strings.
 pub fn urlencoded(text: &str) -> Form {
     let pairs = text.split('&').filter(|pair| !pair.is_empty()).take(FIELDS_MAX);
-    Form(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| (unescaped(name), Field::Text(unescaped(value)))).collect())
+    Form(
+        pairs
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (unescaped(name), Field::Text(unescaped(value))))
+            .collect(),
+    )
 }
 
 /// Undoes `%41` and `+`; what is not an escape stays as it is.

@@ -103,10 +103,9 @@ impl Job {
         if elapsed_ms >= self.takes_ms {
             return match self.ending {
                 Ending::Made => Stage::Completed,
-                Ending::Broken => Stage::Failed {
-                    code: "video_generation_failed",
-                    message: "Video generation failed due to an internal error.",
-                },
+                Ending::Broken => {
+                    Stage::Failed { code: "video_generation_failed", message: "Video generation failed due to an internal error." }
+                }
                 Ending::Blocked => {
                     Stage::Failed { code: "moderation_blocked", message: "Your request was blocked by our moderation system." }
                 }

@@ -56,10 +56,8 @@ async fn converse(stream: TcpStream, studio: Arc<Studio>) {
         let studio = Arc::clone(&studio);
         async move { door::answer(&studio, request).await }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(TokioIo::new(stream), service);
     // Clients hang up and faults cut lines: the end of a connection is never news here.
     let _: Result<(), hyper::Error> = connection.await;
 }

@@ -125,7 +125,9 @@ fn prompt(dialect: Dialect, form: &Form) -> Result<String, Refusal> {
         Some(Field::Text(text)) if !text.is_empty() => text,
         Some(Field::Scalar(_) | Field::File { .. }) => return Err(wrong_type("prompt", "a string")),
         // Seen at CometAPI: what is missing counts as its own fault.
-        _ if dialect == Dialect::Cometapi => return Err(Refusal::new(500, "comet_api_error", Some("invalid_request"), "prompt is required")),
+        _ if dialect == Dialect::Cometapi => {
+            return Err(Refusal::new(500, "comet_api_error", Some("invalid_request"), "prompt is required"));
+        }
         _ => return Err(Refusal::missing("prompt")),
     };
     if prompt.chars().count() > PROMPT_CHARS_MAX {
@@ -203,9 +205,7 @@ fn reference(form: &Form, size: Size) -> Result<(), Refusal> {
         None => {}
     }
     match (form.text("input_reference[image_url]"), form.text("input_reference[file_id]")) {
-        (Some(_), Some(_)) => {
-            Err(Refusal::field("input_reference", "invalid_value", "Provide exactly one of 'image_url' and 'file_id'."))
-        }
+        (Some(_), Some(_)) => Err(Refusal::field("input_reference", "invalid_value", "Provide exactly one of 'image_url' and 'file_id'.")),
         (Some(url), None) if url.starts_with("data:image/") => {
             let encoded = url.split_once(";base64,").map(|(_, encoded)| encoded).unwrap_or_default();
             same_size(&STANDARD.decode(encoded).unwrap_or_default(), size)

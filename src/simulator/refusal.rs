@@ -46,7 +46,8 @@ impl Refusal {
     /// 401: the credential, shown as the real service shows it, with its middle left out.
     pub fn bad_key(shown: &str) -> Self {
         let start: String = shown.chars().take(3).collect();
-        let message = format!("Incorrect API key provided: {start}***. You can find your API key at https://platform.openai.com/account/api-keys.");
+        let message =
+            format!("Incorrect API key provided: {start}***. You can find your API key at https://platform.openai.com/account/api-keys.");
         Self::new(401, "invalid_request_error", Some("invalid_api_key"), message)
     }
 
@@ -67,9 +68,12 @@ impl Refusal {
                 let message = format!("The model '{model}' does not exist or you do not have access to it.");
                 Self::new(404, "invalid_request_error", Some("model_not_found"), message)
             }
-            Dialect::Azure => {
-                Self::new(410, "invalid_request_error", Some("ModelDeprecated"), format!("The model behind deployment '{model}' has been retired."))
-            }
+            Dialect::Azure => Self::new(
+                410,
+                "invalid_request_error",
+                Some("ModelDeprecated"),
+                format!("The model behind deployment '{model}' has been retired."),
+            ),
             Dialect::Cometapi => {
                 let message = format!("no available channel for group default and model {model} (distributor)");
                 Self::new(503, "comet_api_error", Some("model_not_found"), message)
@@ -91,7 +95,9 @@ impl Refusal {
             401 => return Self::bad_key("revoked"),
             404 => return Self::no_such_video("video_unknown"),
             429 => ("rate_limit_error", Some("rate_limit_exceeded"), "Rate limit reached. Please slow down and try again later."),
-            503 => ("service_unavailable_error", Some("server_is_overloaded"), "The server is currently overloaded. Please try again later."),
+            503 => {
+                ("service_unavailable_error", Some("server_is_overloaded"), "The server is currently overloaded. Please try again later.")
+            }
             400..500 => ("invalid_request_error", None, "The request was refused."),
             _ => ("server_error", None, "The server had an error while processing your request."),
         };

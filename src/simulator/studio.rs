@@ -75,7 +75,14 @@ impl Studio {
     }
 
     /// A paid operation: the only place where a job, and so a charge, comes about.
-    pub async fn order(&self, account: &Account, operation: &Operation, headers: &HeaderMap, body: Incoming, origin: &str) -> Result<Reply, Failure> {
+    pub async fn order(
+        &self,
+        account: &Account,
+        operation: &Operation,
+        headers: &HeaderMap,
+        body: Incoming,
+        origin: &str,
+    ) -> Result<Reply, Failure> {
         let fault = self.books().faults.next_order();
         if fault == Fault::CutBeforeRead {
             return Err(Failure::Cut);
@@ -99,7 +106,14 @@ impl Studio {
     }
 
     /// Checks an order and takes it; with it comes how long the reply shall be held back.
-    fn accept(&self, account: &Account, operation: &Operation, form: &Form, intent: Option<String>, lost: bool) -> Result<(Job, Duration), Refusal> {
+    fn accept(
+        &self,
+        account: &Account,
+        operation: &Operation,
+        form: &Form,
+        intent: Option<String>,
+        lost: bool,
+    ) -> Result<(Job, Duration), Refusal> {
         let now = self.clock.now();
         let mut books = self.books();
         let order = match operation {

@@ -22,7 +22,13 @@ pub fn takes_ms(model: &str, seconds: u32, speed: u32, seed: u64) -> u64 {
 /// between the last two.
 fn bounds_ms(times: &Times, seconds: u64) -> (u64, u64) {
     let [a, b, c, d] = *times;
-    let (from, to) = if seconds <= b.0 { (a, b) } else if seconds <= c.0 { (b, c) } else { (c, d) };
+    let (from, to) = if seconds <= b.0 {
+        (a, b)
+    } else if seconds <= c.0 {
+        (b, c)
+    } else {
+        (c, d)
+    };
     let between = |low: u64, high: u64| low * 1_000 + (high - low) * 1_000 * (seconds - from.0) / (to.0 - from.0);
     (between(from.1, to.1), between(from.2, to.2))
 }
