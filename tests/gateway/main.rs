@@ -11,3 +11,5 @@ mod things;
 mod world;
 
 mod creating;
+mod reading;
+mod content;
