@@ -13,3 +13,5 @@ mod world;
 mod creating;
 mod reading;
 mod content;
+mod budgets;
+mod limits;
