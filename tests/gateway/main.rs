@@ -15,3 +15,4 @@ mod reading;
 mod content;
 mod budgets;
 mod limits;
+mod failover;
