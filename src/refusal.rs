@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::id::TenantName;
+use crate::metrics::Refusal as Counted;
 use crate::money::MicroUsd;
 use crate::plan::NoPlan;
 use crate::provider::Rejection;
@@ -235,6 +236,39 @@ impl Refusal {
             Self::Internal => {
                 told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. Nothing was ordered.")
             }
+        }
+    }
+
+    /// What only the log is told; never a prompt.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::NoRoute { why, .. } => Some(why.clone()),
+            Self::NoPlan(NoPlan::NoRoute { passed_over, .. }) => {
+                let each = passed_over.iter().map(|passed| format!("{}: {}", passed.route, passed.why));
+                Some(each.collect::<Vec<_>>().join("; "))
+            }
+            Self::Unavailable(why) => Some(why.to_string()),
+            Self::OverBudget { ceiling, whose, .. } => Some(format!("{ceiling} does not fit under the cap of {whose:?}")),
+            _ => None,
+        }
+    }
+
+    /// What it is counted as.
+    pub const fn counted(&self) -> Counted {
+        match self {
+            Self::Unauthenticated => Counted::Key,
+            Self::RateLimited { .. } => Counted::Rate,
+            Self::TenantFull { .. } => Counted::InFlight,
+            Self::OverBudget { whose: CapOf::Tenant(_), .. } => Counted::Budget,
+            Self::OverBudget { .. } => Counted::GatewayBudget,
+            Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => Counted::Permission,
+            Self::NoPlan(NoPlan::NoRoute { .. }) => Counted::NoRoute,
+            Self::Denied | Self::PromptTooLong { .. } => Counted::Guard,
+            Self::NoRoute { .. } | Self::RoutesFull { .. } => Counted::Exhausted,
+            Self::Rejected(_) | Self::Upstream => Counted::Upstream,
+            Self::Unavailable(_) | Self::Internal => Counted::Store,
+            Self::Stopping | Self::Overloaded => Counted::Stopping,
+            _ => Counted::Invalid,
         }
     }
 
