@@ -91,6 +91,8 @@ pub struct Faults {
     pub stop_after: Option<u64>,
     /// Content ends so many bytes early, under a `content-length` that agrees with it.
     pub content_short_by: u64,
+    /// How often the courier tells of each ended job, instead of once: 0 is never.
+    pub webhook_copies: Option<u8>,
     /// Jobs an account may have running; one more is refused as the dialect refuses it.
     pub in_flight_max: Option<u64>,
     /// How long access tokens are good for, instead of an hour.

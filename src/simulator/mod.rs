@@ -17,6 +17,7 @@ mod listen;
 mod door;
 mod studio;
 mod desk;
+mod courier;
 mod content;
 mod order;
 mod form;
@@ -48,6 +49,7 @@ use crate::clock::Clock;
 
 pub use account::account_of;
 pub use bill::{Bill, BilledJob, Outcome, Stats};
+pub use courier::Webhook;
 pub use dialect::{Dialect, Shape};
 pub use faults::{Fault, Faults, PollFault};
 
@@ -94,6 +96,7 @@ pub async fn start(settings: Settings) -> std::io::Result<Simulator> {
     let studio = Arc::new(Studio::open(&settings, clock)?);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(listen::run(listener, Arc::clone(&studio), tasks.clone(), stop.clone()));
+    tasks.spawn(courier::run(Arc::clone(&studio), stop.clone()));
     tasks.close();
     Ok(Simulator { addr, studio, tasks, _stop_on_drop: stop.clone().drop_guard(), stop })
 }
@@ -117,6 +120,11 @@ impl Simulator {
     /// Replaces the faults and starts their dice anew: the same as `PUT /_simulator/faults`.
     pub fn set_faults(&self, faults: Faults) {
         self.studio.books().faults.replace(faults);
+    }
+
+    /// Names whom to tell when jobs end, or nobody: the same as `PUT /_simulator/webhook`.
+    pub fn set_webhook(&self, webhook: Option<Webhook>) {
+        self.studio.books().webhook = webhook;
     }
 
     /// Turns the simulator's clock forward, which finishes jobs without waiting for them.
