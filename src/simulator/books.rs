@@ -11,9 +11,8 @@ use std::path::Path;
 
 use super::account::Account;
 use super::bill::{Bill, BilledJob, Outcome, Stats};
-use super::courier::Webhook;
 use super::dialect::Dialect;
-use super::faults::Misfortune;
+use super::faults::{Misfortune, Webhook};
 use super::job::{Job, Stage};
 use super::journal::{Character, Entry, Journal};
 use crate::clock::Timestamp;

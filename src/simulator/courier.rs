@@ -17,12 +17,12 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::faults::Webhook;
 use super::job::{Job, Stage};
 use super::studio::Studio;
 
@@ -30,16 +30,6 @@ use super::studio::Studio;
 const TICK: Duration = Duration::from_millis(20);
 /// How long a receiver may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Whom to tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// An `http://` address.
-    pub url: String,
-    /// The signing secret: `whsec_` and base64, or any text as it is.
-    pub secret: String,
-}
 
 type Post = Client<HttpConnector, Full<Bytes>>;
 

@@ -11,11 +11,9 @@ use serde_json::json;
 
 use super::account;
 use super::content::Payload;
-use super::courier::Webhook;
-use super::door::Failure;
-use super::faults::Faults;
+use super::faults::{Faults, Webhook};
 use super::form;
-use super::refusal::Refusal;
+use super::refusal::{Failure, Refusal};
 use super::studio::{Studio, reply};
 
 /// The largest body that is read.

@@ -1,4 +1,4 @@
-//! Misbehaviour on request: what can go wrong, how often, and the dice that decide.
+//! Behaviour on request: what goes wrong, how often, the dice that decide, and whom to tell of ends.
 //!
 //! Knows nothing of HTTP. Scripts come before chance: while a script has entries, each request
 //! takes the next one. Chances are in permille and exclude each other: one request, one fault.
@@ -99,6 +99,16 @@ pub struct Faults {
     pub token_ttl_secs: Option<u64>,
     /// The shape of CometAPI's answers, instead of the one that the model's name asks for.
     pub comet_shape: Option<Shape>,
+}
+
+/// Whom to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// An `http://` address.
+    pub url: String,
+    /// The signing secret: `whsec_` and base64, or any text as it is.
+    pub secret: String,
 }
 
 /// The faults in force, and the dice.

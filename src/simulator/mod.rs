@@ -10,29 +10,32 @@
 //! bill, and in the journal if there is one, before any byte of a reply can tell anybody about it.
 //! That is what makes the bill the authority that every money test compares with.
 //!
-//! A request is read in this order: [`listen`] takes the connection, [`door`] says what is asked
-//! for, [`studio`] does it with the [`books`], and [`dialect`] puts the answer in the asker's words.
+//! A request is read in this order: `listen` takes the connection, `door` says what is asked for,
+//! `studio` does it with the `books`, and `wording` puts the answer in the asker's dialect. Modules
+//! are listed in that order; each uses only those below it.
 
 mod listen;
 mod door;
-mod studio;
 mod desk;
 mod courier;
-mod content;
+mod studio;
+mod operation;
 mod order;
 mod form;
-mod account;
-mod dialect;
-mod refusal;
+mod wording;
+mod clip;
+mod picture;
 mod books;
 mod journal;
+mod account;
+mod refusal;
+mod content;
 mod bill;
 mod faults;
 mod job;
+mod dialect;
 mod timing;
 mod tariff;
-mod clip;
-mod picture;
 
 #[cfg(test)]
 mod tests;
@@ -49,9 +52,8 @@ use crate::clock::Clock;
 
 pub use account::account_of;
 pub use bill::{Bill, BilledJob, Outcome, Stats};
-pub use courier::Webhook;
 pub use dialect::{Dialect, Shape};
-pub use faults::{Fault, Faults, PollFault};
+pub use faults::{Fault, Faults, PollFault, Webhook};
 
 use studio::Studio;
 
