@@ -21,16 +21,17 @@ use super::bill::Bill;
 use super::books::Books;
 use super::clip::{self, Variant};
 use super::content::{self, Defects, Payload};
-use super::dialect::{Dialect, Shape, View};
-use super::door::{Failure, Operation};
+use super::dialect::{Dialect, Shape};
 use super::faults::{Fault, PollFault};
 use super::form::{self, Field, Form};
 use super::job::{Ending, Job, Stage, seed_of};
 use super::journal::Character;
+use super::operation::Operation;
 use super::order::{self, Order};
-use super::refusal::Refusal;
+use super::refusal::{Failure, Refusal};
 use super::tariff;
 use super::timing;
+use super::wording::View;
 use crate::clock::Clock;
 
 /// The header, beside the marker in prompts, that tells which wish an order came from.
