@@ -109,11 +109,22 @@ impl<'a> Pass<'a> {
     }
 
     /// A duration within bounds, or its default.
-    fn duration(&mut self, path: fmt::Arguments<'_>, text: &Option<Placed<String>>, default: Duration, bounds: RangeInclusive<Duration>) -> Duration {
+    fn duration(
+        &mut self,
+        path: fmt::Arguments<'_>,
+        text: &Option<Placed<String>>,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Duration {
         let Some(text) = text else { return default };
         let within = |duration: Duration| {
             let (least, most) = (terms::show_duration(*bounds.start()), terms::show_duration(*bounds.end()));
-            let wrong = || Wrong::new(format!("{} is out of range", terms::shorten(&text.value)), format!("write a duration from {least:?} to {most:?}"));
+            let wrong = || {
+                Wrong::new(
+                    format!("{} is out of range", terms::shorten(&text.value)),
+                    format!("write a duration from {least:?} to {most:?}"),
+                )
+            };
             bounds.contains(&duration).then_some(duration).ok_or_else(wrong)
         };
         self.keep(&text.at, path, terms::duration(&text.value).and_then(within)).unwrap_or(default)
@@ -134,8 +145,11 @@ impl<'a> Pass<'a> {
     /// A free word that is compared as it stands: a region, a residency.
     fn word(&mut self, path: fmt::Arguments<'_>, word: &Option<Placed<String>>) -> Option<String> {
         let word = word.as_ref()?;
-        let ok = (1..=64).contains(&word.value.len()) && word.value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
-        let wrong = || Wrong::new(format!("{} is not a region", terms::shorten(&word.value)), "use 1 to 64 of a-z, 0-9, `-` and `_`, such as \"eu\"");
+        let ok = (1..=64).contains(&word.value.len())
+            && word.value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+        let wrong = || {
+            Wrong::new(format!("{} is not a region", terms::shorten(&word.value)), "use 1 to 64 of a-z, 0-9, `-` and `_`, such as \"eu\"")
+        };
         self.keep(&word.at, path, ok.then(|| word.value.clone()).ok_or_else(wrong))
     }
 
@@ -153,12 +167,16 @@ impl<'a> Pass<'a> {
         }
         let remedy = match &source {
             SecretSource::Env(name) => format!("set {name} in the gateway's environment, or write \"file:PATH\""),
-            SecretSource::File(_) => "put the secret into that file (a relative path starts at the folder of this file), or write \"env:NAME\"".to_owned(),
+            SecretSource::File(_) => {
+                "put the secret into that file (a relative path starts at the folder of this file), or write \"env:NAME\"".to_owned()
+            }
             SecretSource::Literal(_) => "write \"env:NAME\" or \"file:PATH\"".to_owned(),
         };
         let usable = (self.secrets)(&source).and_then(|secret| match secret.reveal() {
             "" => Err("the secret is empty".to_owned()),
-            value if value.chars().any(char::is_control) => Err("the secret has a line break or another control character in it".to_owned()),
+            value if value.chars().any(char::is_control) => {
+                Err("the secret has a line break or another control character in it".to_owned())
+            }
             _ => Ok(secret),
         });
         self.keep(&written.at, path, usable.map_err(|message| Wrong { message, remedy }))

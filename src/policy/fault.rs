@@ -57,7 +57,8 @@ impl Faults {
         for fault in &self.faults {
             let place = AnnotationKind::Primary.span(fault.caret.clone()).label(fault.path.as_str());
             let snippet = Snippet::source(fault.excerpt.as_str()).line_start(fault.line).path(self.origin.as_str()).annotation(place);
-            let group = Level::ERROR.primary_title(fault.message.as_str()).element(snippet).element(Level::HELP.message(fault.remedy.as_str()));
+            let group =
+                Level::ERROR.primary_title(fault.message.as_str()).element(snippet).element(Level::HELP.message(fault.remedy.as_str()));
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");
         }
@@ -120,6 +121,16 @@ impl<'a> Gathering<'a> {
         if !self.paths.contains(&path.to_string()) {
             self.add(at, path, message, remedy);
         }
+    }
+
+    /// Takes note that what is not at that path is not missing: what stood there was told already.
+    pub fn excuse(&mut self, path: impl fmt::Display) {
+        self.paths.insert(path.to_string());
+    }
+
+    /// Whether something was found about exactly that key.
+    pub fn any_at(&self, path: &str) -> bool {
+        self.paths.contains(path)
     }
 
     /// Never shows that part of the text.

@@ -27,7 +27,12 @@ pub(super) const AMOUNT_MAX: MicroUsd = MicroUsd::new(1_000_000_000_000_000);
 
 /// `"500ms"`, `"30s"`, `"15m"`, `"24h"`, `"30d"`.
 pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
-    let wrong = || Wrong::new(format!("{text:?} is not a duration"), "write a whole number and a unit: \"500ms\", \"30s\", \"15m\", \"24h\" or \"30d\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{text:?} is not a duration"),
+            "write a whole number and a unit: \"500ms\", \"30s\", \"15m\", \"24h\" or \"30d\"",
+        )
+    };
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);
     let unit_ms: u64 = match unit {
@@ -45,8 +50,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
 /// A duration as the file writes it.
 pub(super) fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    let unit = units.into_iter().find(|(unit_ms, _)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms));
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m")];
+    let whole = units.into_iter().find(|(unit_ms, _)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms));
+    let unit = whole.or_else(|| ms.is_multiple_of(1_000).then_some((1_000, "s")));
     unit.map_or_else(|| format!("{ms}ms"), |(unit_ms, unit)| format!("{}{unit}", ms / unit_ms))
 }
 
@@ -81,7 +87,7 @@ pub(super) fn amount(noun: &str, written: &Written) -> Result<MicroUsd, Wrong> {
         Wrong::new(format!("this is not a {noun}: {bad}"), "write dollars as a quoted decimal: \"0.10\"")
     })?;
     if amount.is_negative() {
-        return Err(Wrong::new(format!("a {noun} is not negative"), "write what is paid, without a sign: \"0.10\""));
+        return Err(Wrong::new(format!("a {noun} is not negative"), "write it without a sign, such as \"0.10\""));
     }
     if amount > AMOUNT_MAX {
         return Err(Wrong::new(format!("a {noun} of {amount} USD is beyond reason"), format!("write at most {AMOUNT_MAX}")));
@@ -105,7 +111,12 @@ pub(super) fn name(noun: &str, text: &str) -> Result<(), Wrong> {
     let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let rest = |b: u8| first(b) || b == b'_' || b == b'-';
     let ok = (1..=64).contains(&text.len()) && text.bytes().next().is_some_and(first) && text.bytes().all(rest);
-    let wrong = || Wrong::new(format!("{} is not a name for a {noun}", shorten(text)), "use 1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit");
+    let wrong = || {
+        Wrong::new(
+            format!("{} is not a name for a {noun}", shorten(text)),
+            "use 1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit",
+        )
+    };
     ok.then_some(()).ok_or_else(wrong)
 }
 
@@ -114,7 +125,12 @@ pub(super) fn model_name(text: &str) -> Result<(), Wrong> {
     let ok = (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/@-".contains(&b))
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-    let wrong = || Wrong::new(format!("{} is not a name for a model", shorten(text)), "use 1 to 128 letters, digits and . _ : / @ -, such as \"sora-2\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{} is not a name for a model", shorten(text)),
+            "use 1 to 128 letters, digits and . _ : / @ -, such as \"sora-2\"",
+        )
+    };
     ok.then_some(()).ok_or_else(wrong)
 }
 
@@ -150,7 +166,12 @@ pub(super) fn host_pattern(text: &str) -> Result<(), Wrong> {
     let host = text.strip_prefix("*.").unwrap_or(text);
     let label = |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let ok = host.len() <= 253 && host.split('.').all(label) && (host.contains('.') || host.len() == text.len());
-    let wrong = || Wrong::new(format!("{} is not a host", shorten(text)), "write a lower-case host name without scheme, port or path: \"cdn.example.com\" or \"*.example.com\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{} is not a host", shorten(text)),
+            "write a lower-case host name without scheme, port or path: \"cdn.example.com\" or \"*.example.com\"",
+        )
+    };
     ok.then_some(()).ok_or_else(wrong)
 }
 
@@ -190,17 +211,23 @@ pub(super) fn did_you_mean<'n>(wrong: &str, known: impl Iterator<Item = &'n str>
     distances.filter(|(d, _)| *d <= allowed).min_by_key(|(d, _)| *d).map(|(_, k)| k)
 }
 
-/// How many letters have to be put in, left out or replaced to get from one word to the other.
+/// How many letters have to be put in, left out, replaced or swapped to get from one word to the other.
 fn distance(from: &[char], to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let cell = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=from.len()).collect();
-    for (i, t) in to.chars().enumerate() {
+    for (i, t) in to.iter().enumerate() {
         let mut next = vec![i + 1];
         for (j, f) in from.iter().enumerate() {
-            let cell = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-            let replaced = cell(&row, j) + usize::from(*f != t);
-            next.push(replaced.min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1));
+            let replaced = cell(&row, j) + usize::from(f != t);
+            let swapped = match (i.checked_sub(1).and_then(|i| to.get(i)), j.checked_sub(1).and_then(|j| from.get(j))) {
+                (Some(last_t), Some(last_f)) if last_t == f && last_f == t => cell(&before, j - 1) + 1,
+                _ => usize::MAX,
+            };
+            next.push(replaced.min(swapped).min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1));
         }
-        row = next;
+        before = std::mem::replace(&mut row, next);
     }
     row.last().copied().unwrap_or(0)
 }

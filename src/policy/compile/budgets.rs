@@ -42,7 +42,12 @@ pub(super) fn compile(base: &dyn fmt::Display, budget: &Placed<file::Budget>, pa
     let warn = file.warn.as_ref().and_then(|warn| {
         let ascending = warn.value.iter().zip(warn.value.iter().skip(1)).all(|(a, b)| a < b);
         let ok = ascending && warn.value.iter().all(|percent| (1..=100).contains(percent));
-        let wrong = || Wrong::new("these are not percentages in ascending order", "write whole numbers from 1 to 100, each greater than the one before: [50, 80, 95]");
+        let wrong = || {
+            Wrong::new(
+                "these are not percentages in ascending order",
+                "write whole numbers from 1 to 100, each greater than the one before: [50, 80, 95]",
+            )
+        };
         pass.keep(&warn.at, format_args!("{base}.warn"), ok.then(|| warn.value.clone()).ok_or_else(wrong))
     });
     Some(Budget { cap: cap?, per, timezone: timezone?, warn: warn.unwrap_or_else(|| WARN_DEFAULT.to_vec()) })
@@ -59,7 +64,12 @@ fn zone(path: fmt::Arguments<'_>, name: &Option<Placed<String>>, pass: &mut Pass
             found
         }
     };
-    let wrong = || Wrong::new(format!("{} is not a time zone", terms::shorten(&name.value)), "write an IANA name such as \"Europe/Berlin\", or \"UTC\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{} is not a time zone", terms::shorten(&name.value)),
+            "write an IANA name such as \"Europe/Berlin\", or \"UTC\"",
+        )
+    };
     pass.keep(&name.at, path, known.ok_or_else(wrong))
 }
 

@@ -101,14 +101,24 @@ fn price(base: &str, name: &Placed<String>, model: &file::Model, pass: &mut Pass
         WrittenPrice::BySize(classes) => {
             let mut by_size = BTreeMap::new();
             for (class, price) in classes {
-                let wrong = |_| Wrong::new(format!("{} is not a size class", terms::shorten(&class.value)), "write the shorter side and a p: \"720p\", \"1024p\"");
+                let wrong = |_| {
+                    Wrong::new(
+                        format!("{} is not a size class", terms::shorten(&class.value)),
+                        "write the shorter side and a p: \"720p\", \"1024p\"",
+                    )
+                };
                 let path = format!("{base}.price.{}", class.value);
                 let class = pass.keep(&class.at, format_args!("{path}"), class.value.parse().map_err(wrong).and_then(usable));
                 let price = pass.keep(&price.at, format_args!("{path}"), second(&price.value));
                 by_size.extend(class.zip(price));
             }
             if classes.is_empty() {
-                pass.faults.add(&written.at, format_args!("{base}.price"), "there is no price here", "write at least one: { \"720p\" = \"0.10\" }");
+                pass.faults.add(
+                    &written.at,
+                    format_args!("{base}.price"),
+                    "there is no price here",
+                    "write at least one: { \"720p\" = \"0.10\" }",
+                );
             }
             (by_size.len() == classes.len() && !classes.is_empty()).then_some(Price::BySize(by_size))
         }
@@ -118,7 +128,12 @@ fn price(base: &str, name: &Placed<String>, model: &file::Model, pass: &mut Pass
 /// Refuses a class whose sizes could not be asked for.
 fn usable(class: SizeClass) -> Result<SizeClass, Wrong> {
     let possible = class.usual_sizes().iter().all(|size| size.to_string().parse::<Size>().is_ok());
-    let wrong = || Wrong::new(format!("{class} is not a size that anybody can ask for"), "write a class such as \"480p\", \"720p\", \"1024p\" or \"1080p\"");
+    let wrong = || {
+        Wrong::new(
+            format!("{class} is not a size that anybody can ask for"),
+            "write a class such as \"480p\", \"720p\", \"1024p\" or \"1080p\"",
+        )
+    };
     possible.then_some(class).ok_or_else(wrong)
 }
 

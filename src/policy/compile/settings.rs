@@ -32,7 +32,12 @@ pub(super) fn server(file: &file::Server, pass: &mut Pass<'_>) -> Server {
     let admin = address(format_args!("server.admin"), &file.admin, SocketAddr::from(([127, 0, 0, 1], 9090)), pass);
     if listen == admin && listen.port() != 0 {
         let at = file.admin.as_ref().or(file.listen.as_ref()).map_or(0..0, |a| a.at.clone());
-        pass.faults.add(&at, "server.admin", "clients and operators cannot share one address", "give `admin` another port, such as \"127.0.0.1:9090\"");
+        pass.faults.add(
+            &at,
+            "server.admin",
+            "clients and operators cannot share one address",
+            "give `admin` another port, such as \"127.0.0.1:9090\"",
+        );
     }
     if !admin.ip().is_loopback() {
         pass.warnings.push(format!("`server.admin` is {admin}: anybody who reaches it sees every tenant's spend"));
@@ -52,7 +57,12 @@ pub(super) fn server(file: &file::Server, pass: &mut Pass<'_>) -> Server {
         admin,
         public_url: pass.url(format_args!("server.public_url"), &file.public_url),
         body_bytes_max: usize::try_from(body_bytes.unwrap_or(BODY_BYTES_DEFAULT)).unwrap_or(usize::MAX),
-        drain: pass.duration(format_args!("server.drain"), &file.drain, Duration::from_secs(120), Duration::ZERO..=Duration::from_secs(3_600)),
+        drain: pass.duration(
+            format_args!("server.drain"),
+            &file.drain,
+            Duration::from_secs(120),
+            Duration::ZERO..=Duration::from_secs(3_600),
+        ),
     }
 }
 
@@ -60,7 +70,10 @@ fn address(path: fmt::Arguments<'_>, text: &Option<Placed<String>>, default: Soc
     let Some(text) = text else { return default };
     let wrong = |_| {
         let message = format!("{} is not an address and a port", terms::shorten(&text.value));
-        Wrong::new(message, format!("write numbers, such as {:?}, or \"0.0.0.0:{}\" for every interface", default.to_string(), default.port()))
+        Wrong::new(
+            message,
+            format!("write numbers, such as {:?}, or \"0.0.0.0:{}\" for every interface", default.to_string(), default.port()),
+        )
     };
     pass.keep(&text.at, path, text.value.parse().map_err(wrong)).unwrap_or(default)
 }
@@ -91,7 +104,9 @@ pub(super) fn archive(file: &file::Archive, pass: &mut Pass<'_>) -> Archive {
     let url = file.url.as_ref().filter(|url| url.value != "off").and_then(|url| {
         let known = ["file:", "s3://", "az://", "gs://"];
         let ok = known.iter().any(|scheme| url.value.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-        let wrong = || Wrong::new("this is not a place to keep clips", "write \"off\", \"file:DIR\", \"s3://bucket/prefix\", \"az://…\" or \"gs://…\"");
+        let wrong = || {
+            Wrong::new("this is not a place to keep clips", "write \"off\", \"file:DIR\", \"s3://bucket/prefix\", \"az://…\" or \"gs://…\"")
+        };
         pass.keep(&url.at, format_args!("archive.url"), ok.then(|| url.value.clone()).ok_or_else(wrong))
     });
     if url.is_some() {
@@ -110,7 +125,9 @@ pub(super) fn defaults(file: &file::Defaults, pass: &mut Pass<'_>) -> Defaults {
         None => {
             if !pass.routes_unread && !pass.offered.is_empty() && !pass.offered.contains("sora-2") {
                 let offered = terms::list(pass.offered.iter().map(String::as_str));
-                let warning = format!("no route offers `sora-2`, so a request that names no model is refused: set `defaults.model` to one of {offered}");
+                let warning = format!(
+                    "no route offers `sora-2`, so a request that names no model is refused: set `defaults.model` to one of {offered}"
+                );
                 pass.warnings.push(warning);
             }
             "sora-2"
@@ -136,7 +153,10 @@ pub(super) fn guard(file: &file::Guard, pass: &mut Pass<'_>) -> Guard {
     for (i, pattern) in file.deny.iter().take(DENY_MAX).enumerate() {
         let compiled = RegexBuilder::new(&pattern.value).size_limit(PATTERN_BYTES_MAX).build().map_err(|error| {
             let last = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Wrong::new(format!("this pattern does not compile: {last}"), "write a regular expression without look-around or back-references; in TOML a backslash is doubled")
+            Wrong::new(
+                format!("this pattern does not compile: {last}"),
+                "write a regular expression without look-around or back-references; in TOML a backslash is doubled",
+            )
         });
         deny.extend(pass.keep(&pattern.at, format_args!("guard.deny[{i}]"), compiled));
     }
@@ -190,7 +210,12 @@ pub(super) fn webhook(base: &dyn fmt::Display, hook: &Placed<file::Webhook>, pas
 }
 
 /// An amount of money that is more than nothing.
-pub(super) fn positive(path: fmt::Arguments<'_>, noun: &str, written: &Option<Placed<Written>>, pass: &mut Pass<'_>) -> Option<crate::money::MicroUsd> {
+pub(super) fn positive(
+    path: fmt::Arguments<'_>,
+    noun: &str,
+    written: &Option<Placed<Written>>,
+    pass: &mut Pass<'_>,
+) -> Option<crate::money::MicroUsd> {
     let written = written.as_ref()?;
     let more = |amount: crate::money::MicroUsd| {
         let wrong = || Wrong::new(format!("a {noun} of nothing allows nothing"), "write more than \"0\", or leave the key out");

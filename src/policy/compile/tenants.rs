@@ -48,21 +48,27 @@ pub(super) fn compile(
         pass.faults.add(&name.at, "tenants", format!("there are more than {TENANTS_MAX} tenants"), "serve some of them by another gateway");
     }
     if file.is_empty() {
-        pass.warnings.push("there are no tenants: every request is refused; `filmgate key new --tenant NAME` prints one to paste".to_owned());
+        pass.warnings
+            .push("there are no tenants: every request is refused; `filmgate key new --tenant NAME` prints one to paste".to_owned());
     }
     let mut tenants = BTreeMap::new();
     let mut keys = Keys::new();
+    let mut owners = HashMap::new();
     let mut remarks = Remarks::default();
     for (name, written) in file.iter().take(TENANTS_MAX) {
+        let hashes = key_hashes(name, written, &mut owners, pass);
         let Some(tenant) = tenant(name, written, pass).map(Arc::new) else { continue };
-        own(name, written, &tenant, &mut keys, pass);
+        keys.extend(hashes.into_iter().map(|hash| (hash, Arc::clone(&tenant))));
         remarks.note(name, written);
         tenants.insert(tenant.name.clone(), tenant);
     }
     remarks.say(routes, pass);
     let public = !server.listen.ip().is_loopback();
     if let Some(tenant) = hash(DEMO_KEY_HASH).and_then(|hash| keys.get(&hash)).filter(|_| public) {
-        let warning = format!("everybody knows the demo key of the tenant `{}`, and `server.listen` is open to others: delete that tenant", tenant.name);
+        let warning = format!(
+            "everybody knows the demo key of the tenant `{}`, and `server.listen` is open to others: delete that tenant",
+            tenant.name
+        );
         pass.warnings.push(warning);
     }
     (tenants, keys)
@@ -96,8 +102,12 @@ fn tenant(name: &Placed<String>, file: &file::Tenant, pass: &mut Pass<'_>) -> Op
 fn charge(name: &Placed<String>, file: &Placed<file::Charge>, pass: &mut Pass<'_>) -> Option<Charge> {
     let base = format_args!("tenants.{}.charge", name.value);
     match (&file.value.per_clip, &file.value.per_second) {
-        (Some(amount), None) => pass.keep(&amount.at, format_args!("{base}.per_clip"), terms::amount("charge", &amount.value)).map(Charge::PerClip),
-        (None, Some(amount)) => pass.keep(&amount.at, format_args!("{base}.per_second"), terms::amount("charge", &amount.value)).map(Charge::PerSecond),
+        (Some(amount), None) => {
+            pass.keep(&amount.at, format_args!("{base}.per_clip"), terms::amount("charge", &amount.value)).map(Charge::PerClip)
+        }
+        (None, Some(amount)) => {
+            pass.keep(&amount.at, format_args!("{base}.per_second"), terms::amount("charge", &amount.value)).map(Charge::PerSecond)
+        }
         (clip, _) => {
             let message = if clip.is_some() { "a charge is for a clip or for a second, not for both" } else { "this charge has no amount" };
             pass.faults.add_missing(&file.at, base, message, "write { per_clip = \"0.50\" } or { per_second = \"0.10\" }");
@@ -106,19 +116,36 @@ fn charge(name: &Placed<String>, file: &Placed<file::Charge>, pass: &mut Pass<'_
     }
 }
 
-/// Enters a tenant's keys under its name; a key that somebody has already is a fault of both.
-fn own(name: &Placed<String>, file: &file::Tenant, tenant: &Arc<Tenant>, keys: &mut Keys, pass: &mut Pass<'_>) {
+/// The hashes of a tenant's keys. One that somebody has already is a fault: it would decide who pays.
+fn key_hashes<'f>(
+    name: &'f Placed<String>,
+    file: &file::Tenant,
+    owners: &mut HashMap<[u8; 32], &'f str>,
+    pass: &mut Pass<'_>,
+) -> Vec<[u8; 32]> {
+    let mut hashes = Vec::with_capacity(file.keys.len());
     if let Some(first) = file.keys.get(KEYS_MAX) {
-        pass.faults.add(&first.at, format_args!("tenants.{}.keys", name.value), format!("there are more than {KEYS_MAX} keys"), "remove those out of use");
+        pass.faults.add(
+            &first.at,
+            format_args!("tenants.{}.keys", name.value),
+            format!("there are more than {KEYS_MAX} keys"),
+            "remove those out of use",
+        );
     }
     for (i, key) in file.keys.iter().take(KEYS_MAX).enumerate() {
         let path = format_args!("tenants.{}.keys[{i}]", name.value);
         let Some(hash) = pass.keep(&key.at, path, key_hash(name, &key.value)) else { continue };
-        if let Some(other) = keys.insert(hash, Arc::clone(tenant)) {
-            let message = if other.name == tenant.name { "this key is here twice".to_owned() } else { format!("this key is the tenant `{}`'s already", other.name) };
+        if let Some(other) = owners.insert(hash, &name.value) {
+            let message = if other == name.value {
+                "this key is here twice".to_owned()
+            } else {
+                format!("this key is the tenant `{other}`'s already")
+            };
             pass.faults.add(&key.at, path, message, format!("run `filmgate key new --tenant {}` and paste its line", name.value));
         }
+        hashes.push(hash);
     }
+    hashes
 }
 
 fn key_hash(name: &Placed<String>, text: &str) -> Result<[u8; 32], Wrong> {
@@ -127,7 +154,11 @@ fn key_hash(name: &Placed<String>, text: &str) -> Result<[u8; 32], Wrong> {
         return Err(Wrong::new("this is not the hash of a key, and a key itself does not belong here", remedy));
     };
     let placeholder = hex.is_empty() || hex.chars().all(|c| matches!(c, '…' | '.' | 'x' | 'X'));
-    let message = if placeholder { "this is a placeholder, not the hash of a key" } else { "the hash of a key is `sha256:` and 64 hexadecimal digits" };
+    let message = if placeholder {
+        "this is a placeholder, not the hash of a key"
+    } else {
+        "the hash of a key is `sha256:` and 64 hexadecimal digits"
+    };
     hash(hex).ok_or_else(|| Wrong::new(message, remedy))
 }
 
@@ -161,7 +192,9 @@ impl<'f> Remarks<'f> {
     }
 
     fn say(self, routes: &BTreeMap<RouteName, Arc<Route>>, pass: &mut Pass<'_>) {
-        let of = |names: &[&str]| format!("{} {}", if names.len() == 1 { "the tenant" } else { "the tenants" }, terms::list(names.iter().copied()));
+        let of = |names: &[&str]| {
+            format!("{} {}", if names.len() == 1 { "the tenant" } else { "the tenants" }, terms::list(names.iter().copied()))
+        };
         if !self.without_budget.is_empty() {
             pass.warnings.push(format!("no budget, so nothing may be spent: {}; add budget = {{ cap = \"…\" }}", of(&self.without_budget)));
         }
@@ -173,7 +206,8 @@ impl<'f> Remarks<'f> {
         }
         for residency in self.residencies {
             if !routes.values().any(|route| route.region.as_deref() == Some(residency)) {
-                pass.warnings.push(format!("no route is in the region `{residency}`, where tenants' jobs have to be processed: they are refused"));
+                pass.warnings
+                    .push(format!("no route is in the region `{residency}`, where tenants' jobs have to be processed: they are refused"));
             }
         }
     }
