@@ -74,7 +74,8 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
     Some(Route {
         name: RouteName::new(&name.value),
         provider: provider?,
-        simulated,
+        // With an address it is a simulator that somebody else runs.
+        simulated: simulated && file.base_url.is_none(),
         endpoint: endpoint?,
         enabled: file.enabled.unwrap_or(true),
         region: pass.word(format_args!("{base}.region"), &file.region),

@@ -142,6 +142,24 @@ fn every_key_of_the_schema_is_documented_in_the_shipped_file() {
 }
 
 #[test]
+fn the_schema_demands_what_has_no_default() {
+    let schema = schema();
+    let required = |table: &str| schema["definitions"][table]["required"].to_string();
+    assert_eq!(required("Route"), r#"["provider"]"#);
+    assert_eq!(required("Model"), r#"["seconds","price"]"#);
+    assert_eq!(required("Rule"), r#"["routes"]"#);
+    assert_eq!(required("Budget"), r#"["cap"]"#);
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn a_simulator_with_an_address_is_not_the_one_in_this_process() {
+    let policy = good("[routes.far]\nprovider = \"simulator\"\nbase_url = \"http://127.0.0.1:9100/openai/v1\"\n");
+    assert!(!policy.routes["far"].simulated);
+    assert_eq!(policy.routes["far"].endpoint.base_url, "http://127.0.0.1:9100/openai/v1");
+}
+
+#[test]
 fn a_policy_means_what_the_file_says() {
     let text = include_str!("../../../tests/fixtures/policy/ok/three-providers.toml");
     let policy = good(text);
