@@ -145,5 +145,5 @@ CREATE TABLE characters (
 -- `identity`: which database this is. `signing_key`: its own secret.
 CREATE TABLE meta (
     name  TEXT NOT NULL PRIMARY KEY,
-    value BLOB NOT NULL
+    value ANY  NOT NULL
 ) STRICT, WITHOUT ROWID;

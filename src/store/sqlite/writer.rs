@@ -11,7 +11,7 @@ use std::thread;
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
-use rusqlite::{Connection, Error};
+use rusqlite::{Connection, Error, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::fault::is_failed_sync;
@@ -169,12 +169,20 @@ fn write_batch(conn: &Connection, batch: &mut [Box<dyn Waiting>], changed: &mut 
         run(conn, "SAVEPOINT fact")?;
         if !fact.write(&mut Tx { conn, changed }) {
             changed.truncate(before);
-            // A full disk may have ended the whole transaction; this then fails, and the batch with it.
+            if conn.is_autocommit() {
+                return Err(given_up());
+            }
             run(conn, "ROLLBACK TO fact")?;
         }
         run(conn, "RELEASE fact")?;
     }
     Ok(())
+}
+
+/// SQLite ends a whole transaction by itself when the disk is full or fails in the middle of it.
+fn given_up() -> Error {
+    let why = "the disk is full or failing; everything that was being written has been given up".to_owned();
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK), Some(why))
 }
 
 fn run(conn: &Connection, sql: &str) -> Result<(), Error> {
