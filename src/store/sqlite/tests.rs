@@ -64,6 +64,9 @@ fn a_second_gateway_is_refused_while_the_first_runs() {
     let folder = Folder::new();
     let first = open(&folder);
     assert!(refusal(&folder.file()).contains("another gateway is running"));
+    let link = folder.0.join("link.db");
+    std::os::unix::fs::symlink(folder.file(), &link).unwrap();
+    assert!(refusal(&link).contains("another gateway is running"));
     drop(first);
     open(&folder);
 }
