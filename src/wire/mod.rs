@@ -12,7 +12,7 @@
 //!
 //! What is accepted although the protocol does not ask for it:
 //!
-//! - JSON and multipart on every operation, and JSON whatever the content type says, if the body
+//! - JSON and multipart on every operation. What is not declared as multipart is JSON if the body
 //!   starts with `{`. An absent body is an empty form.
 //! - `seconds` as an integer; `duration` for `seconds`; `image` for `input_reference`, and for
 //!   either a bare `https:` or `data:` URL. Other bare text is refused as the real API does.
