@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::{JobId, ModelName, RouteName, TenantName};
 use crate::job::{Event, State, step};
 use crate::money::MicroUsd;
-use crate::store::{ApplyError, Facts, Job, JobError};
+use crate::store::{ApplyError, Facts, Job, JobError, OpenError};
 use crate::video::{Seconds, Size};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -91,11 +91,17 @@ pub async fn compare_and_set(world: World) {
     assert_eq!(stale, Err(ApplyError::Moved));
     let not_its_state = world.store.apply(&accepted, step(State::Running, Event::Finished).unwrap(), Facts::default(), NOON).await;
     assert_eq!(not_its_state, Err(ApplyError::Moved));
-    assert_eq!(world.store.open_attempt(&accepted, Wish::plain().attempt()).await, Err(crate::store::OpenError::Moved));
+    assert_eq!(world.store.open_attempt(&accepted, Wish::plain().attempt()).await, Err(OpenError::Moved));
+
+    // The same state at a later version is another moment all the same.
+    let again = world.see(&accepted, Event::Queued).await;
+    let finish = step(State::Accepted, Event::Finished).unwrap();
+    assert_eq!(world.store.apply(&accepted, finish, Facts::default(), NOON).await, Err(ApplyError::Moved));
+    let accepted = again;
 
     let mut nobody = Job::clone(&accepted);
     nobody.id = JobId::mint();
-    let unknown = world.store.apply(&nobody, step(State::Accepted, Event::Finished).unwrap(), Facts::default(), NOON).await;
+    let unknown = world.store.apply(&nobody, finish, Facts::default(), NOON).await;
     assert_eq!(unknown, Err(ApplyError::Moved));
     assert_eq!(world.store.job(&accepted.tenant, job.id).await, Ok(Some(accepted)));
 }
