@@ -82,7 +82,7 @@ impl Period {
         // The arithmetic can only fail at the ends of the calendar, which a clamped moment keeps away from.
         let now = Timestamp::from_ms(now.as_ms().clamp(0, LATEST_MS));
         let found = match budget.per {
-            Per::Day => Self::civil(budget, now, "day", |day| Ok(day), Span::new().days(1)),
+            Per::Day => Self::civil(budget, now, "day", Ok, Span::new().days(1)),
             Per::Week => Self::civil(budget, now, "week", monday, Span::new().weeks(1)),
             Per::Month => Self::civil(budget, now, "month", |day| Ok(day.first_of_month()), Span::new().months(1)),
             Per::Total => return Self::total(),

@@ -6,7 +6,7 @@
 //! Runs in a task of its own, because the client may hang up and the money may not.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -15,7 +15,7 @@ use crate::budget::{Account, Booking};
 use crate::gateway::Gateway;
 use crate::id::AttemptId;
 use crate::job::{Event, State, step};
-use crate::metrics::AttemptOutcome;
+use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Plan};
 use crate::policy::Policy;
@@ -40,6 +40,8 @@ pub struct Order {
     pub plan: Plan,
     /// What to ask for.
     pub parts: Parts,
+    /// When the request came in.
+    pub begun: Instant,
 }
 
 /// What a submission is made of, beside what the candidate decides.
@@ -58,6 +60,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
     let mut on_disk = Some(on_disk);
     let mut job: Option<Arc<Job>> = None;
     let mut turned = Turned::default();
+    let mut waited = Duration::ZERO;
 
     for candidate in in_order(gw, &order.plan) {
         if let Err(limited) = gw.limits.take(&candidate.route) {
@@ -86,14 +89,20 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
             let _ = on_disk.send(submitting.clone());
         }
 
+        let sent = Instant::now();
         let answer = submit(gw, candidate, &order.parts).await;
+        waited += sent.elapsed();
+        gw.metrics.upstream(&candidate.route.name, UpstreamCall::Submit, sent.elapsed());
         let (event, facts) = read(gw, candidate, &answer);
         note(gw, &submitting, candidate, event, &answer);
         let after = write_down(gw, submitting, event, facts).await?;
         match answer {
             Err(SubmitError::Rejected(rejection)) => return Err(Refusal::Rejected(rejection)),
             Err(SubmitError::NotSent(_) | SubmitError::Refused { .. }) => turned.asked(candidate, &answer),
-            Ok(_) | Err(SubmitError::Unclear(_)) => return Ok(after),
+            Ok(_) | Err(SubmitError::Unclear(_)) => {
+                gw.metrics.overhead(order.begun.elapsed().saturating_sub(waited));
+                return Ok(after);
+            }
         }
         job = Some(after);
     }
@@ -221,6 +230,8 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
                 info!(job.id = %job.id, "accepted and already failed; the first poll will say why");
             }
         }
+        // What was said of a wish that was refused may repeat the wish.
+        Err(SubmitError::Rejected(rejection)) => info!(job.id = %job.id, route.name = %route, code = rejection.code, "rejected"),
         Err(error) => warn!(job.id = %job.id, route.name = %route, ?event, ?error, "not accepted"),
     }
 }

@@ -68,16 +68,11 @@ impl State {
     pub const fn is_in_flight(self) -> bool {
         matches!(self, Self::Submitting | Self::Unknown | Self::Accepted | Self::Running)
     }
-
-    /// Whether there is an upstream job to ask about.
-    pub const fn is_polled(self) -> bool {
-        matches!(self, Self::Accepted | Self::Running)
-    }
 }
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 

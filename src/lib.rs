@@ -44,10 +44,10 @@ mod auth;
 mod plan;
 mod price;
 mod wire;
+mod budget;
 mod policy;
 mod provider;
 mod job;
-mod budget;
 
 // A provider of our own; uses the words and nothing else.
 pub mod simulator;

@@ -14,7 +14,7 @@ use tracing::{Instrument as _, info, info_span};
 use crate::api::create::Making;
 use crate::api::{Caller, character, content, create, models, read, remove};
 use crate::gateway::Gateway;
-use crate::id::{CharacterId, JobId, RequestId};
+use crate::id::{CharacterId, JobId, RequestId, TenantName};
 use crate::metrics::{Operation, Outcome};
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -27,18 +27,24 @@ const VERSION: HeaderName = HeaderName::from_static("openai-version");
 pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
     let (started, id) = (Instant::now(), RequestId::mint());
     let operation = operation(&request);
+    let mut tenant = None;
     let span = info_span!("request", request.id = %id);
     let outcome = match sound(&request) {
-        Ok(()) => handle(&gw, operation, request).instrument(span.clone()).await,
+        Ok(()) => handle(&gw, operation, request, &mut tenant).instrument(span.clone()).await,
         Err(refusal) => Err(refusal),
     };
     let mut reply = outcome.unwrap_or_else(|refusal| {
         let reply = reply::refused(&refusal);
-        info!(parent: &span, http.status = reply.status().as_u16(), ?refusal, "refused");
+        gw.metrics.refused(tenant.as_ref(), refusal.counted());
+        let (reason, cause) = (refusal.counted().as_str(), refusal.cause());
+        info!(parent: &span, operation = operation.as_str(), http.status = reply.status().as_u16(), reason, cause, "refused");
         reply
     });
     let elapsed = started.elapsed();
     gw.metrics.request(operation, Outcome::of(reply.status()), elapsed);
+    if !waits_for_upstream(operation) {
+        gw.metrics.overhead(elapsed);
+    }
     let headers = reply.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(REQUEST_ID, id);
@@ -46,6 +52,12 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
     headers.insert(PROCESSING_MS, HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)));
     headers.insert(VERSION, HeaderValue::from_static("2020-10-01"));
     reply
+}
+
+/// Whether an operation's time is mostly somebody else's; those that make clips report their own part.
+const fn waits_for_upstream(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(operation, O::Create | O::Remix | O::Edit | O::Extend | O::Content | O::CreateCharacter)
 }
 
 /// What the framing and the request line must be before anything is looked at.
@@ -104,7 +116,12 @@ fn operation(request: &Request<Incoming>) -> Operation {
     }
 }
 
-async fn handle(gw: &Arc<Gateway>, operation: Operation, request: Request<Incoming>) -> Result<Reply, Refusal> {
+async fn handle(
+    gw: &Arc<Gateway>,
+    operation: Operation,
+    request: Request<Incoming>,
+    tenant: &mut Option<TenantName>,
+) -> Result<Reply, Refusal> {
     use Operation as O;
     let uri = request.uri().clone();
     let (query, authority) = (uri.query(), uri.authority().map(http::uri::Authority::as_str));
@@ -113,6 +130,7 @@ async fn handle(gw: &Arc<Gateway>, operation: Operation, request: Request<Incomi
         return content::content(gw, request.headers(), query, job_id(segments[1])?).await;
     }
     let caller = Caller::of(gw, request.headers(), authority)?;
+    *tenant = Some(caller.tenant.name.clone());
     match (operation, segments.as_slice()) {
         (O::Create, _) => create::create(gw, caller, Making::Create, request).await,
         (O::Remix, [_, id, _]) => create::create(gw, caller, Making::Remix(job_id(id)?), request).await,

@@ -5,7 +5,7 @@
 //! upstream's are read, not copied.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -21,6 +21,7 @@ use super::intake::Caller;
 use crate::gateway::Gateway;
 use crate::id::{JobId, TenantName};
 use crate::job::State;
+use crate::metrics::UpstreamCall;
 use crate::policy::Policy;
 use crate::provider::{Handle, Variant};
 use crate::refusal::Refusal;
@@ -47,10 +48,12 @@ pub async fn content(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id:
     };
     let route = policy.route_of(&job.route).ok_or(Refusal::Expired)?;
     let handle = Handle { upstream_id, result_url: job.result_url.as_deref() };
-    match gw.upstream.download(route, handle, variant, range(headers)).await {
+    let asked = Instant::now();
+    let answer = gw.upstream.download(route, handle, variant, range(headers)).await;
+    gw.metrics.upstream(&route.name, UpstreamCall::Content, asked.elapsed());
+    match answer {
         Ok(reply) => pass_on(reply, &job, variant),
         Err(DownloadError::Unsupported(what)) => Err(Refusal::Unsupported(what)),
-        Err(DownloadError::Gone) => Err(Refusal::Expired),
         Err(DownloadError::Failed(why)) => {
             warn!(job.id = %job.id, route.name = %route.name, why, "content could not be fetched");
             Err(Refusal::Upstream)

@@ -5,12 +5,13 @@
 //! the client is still there to hear of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use http::header::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
+use tracing::{Instrument as _, debug};
 
 use super::intake::{self, Caller};
 use super::view;
@@ -49,6 +50,7 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: 
     if gw.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
+    let begun = Instant::now();
     let passed = gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
     let form = intake::form(gw, &caller.policy, request).await?;
     let wish = match making {
@@ -59,7 +61,7 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: 
     };
     guard(&caller.policy.guard, &wish)?;
 
-    let order = order(gw, &caller, wish).await?;
+    let order = order(gw, &caller, wish, begun).await?;
     let job = detached(gw, order, caller.policy.defaults.answer_after).await?;
     let mut reply = reply::json(view::video(gw, &caller, &job));
     headers(gw, &caller, &job, passed, &mut reply).await;
@@ -86,12 +88,13 @@ fn guard(guard: &Guard, wish: &Wish) -> Result<(), Refusal> {
 }
 
 /// Plans a wish and prices it: everything that can be decided before money is touched.
-async fn order(gw: &Gateway, caller: &Caller, wish: Wish) -> Result<Order, Refusal> {
+async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant) -> Result<Order, Refusal> {
     let (id, at) = (JobId::mint(), gw.clock.now());
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
     let pin = source.as_ref().map(|job| Pin { route: job.route.clone(), model: job.model.clone(), seconds: job.seconds, size: job.size });
     let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), at.utc_date(), id.seed())?;
+    debug!(job.id = %id, rule = plan.rule, passed_over = ?plan.passed_over, "planned");
     if let Some(route) = lives_on {
         plan.candidates.retain(|candidate| candidate.route.name == route);
     }
@@ -104,7 +107,7 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish) -> Result<Order, Refus
         wire::check_reference_size(upload, first.size)?;
     }
     let job = new_job(caller, id, at, &plan, &parts, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
-    Ok(Order { policy: caller.policy.clone(), job, plan, parts })
+    Ok(Order { policy: caller.policy.clone(), job, plan, parts, begun })
 }
 
 /// The tenant's own finished job that a clip is made from.
@@ -157,11 +160,12 @@ async fn detached(gw: &Arc<Gateway>, order: Order, answer_after: Duration) -> Re
     let (tell, on_disk) = oneshot::channel();
     let mut task = gw.tasks.spawn({
         let gw = gw.clone();
-        async move {
+        let work = async move {
             let outcome = dispatch(&gw, order, tell).await;
             gw.due.notify_one();
             outcome
-        }
+        };
+        work.in_current_span()
     });
     let known = tokio::time::timeout(answer_after, &mut task).await;
     match known {

@@ -1,6 +1,6 @@
 //! `filmgate serve`: the gateway's life as a process.
 
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +62,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 pub fn log(json: bool) {
     let filter = EnvFilter::try_from_env("FILMGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = builder.with_ansi(std::io::stderr().is_terminal());
     // A second subscriber is refused; the first one is as good.
     let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
@@ -14,9 +14,9 @@ use crate::eta;
 use crate::gateway::Gateway;
 use crate::id::JobId;
 use crate::job::{Event, IllegalStep, State, step};
-use crate::metrics::PollOutcome;
+use crate::metrics::{PollOutcome, UpstreamCall};
 use crate::policy::Route;
-use crate::provider::{AskError, Handle, Phase, Progress};
+use crate::provider::{AskError, Handle, Phase, Progress, is_known_status};
 use crate::store::{ApplyError, Facts, Job, JobError};
 
 /// A job that its upstream does not know is lost after so many answers of that kind…
@@ -51,8 +51,10 @@ pub async fn advance(gw: &Gateway, missing: &Missing, job: &Job) -> Result<(), S
     let route = policy.route_of(&job.route).ok_or_else(|| Stuck::NoRoute(job.route.to_string()))?;
     let upstream_id = job.upstream_id.as_deref().ok_or(Stuck::NoUpstreamId)?;
 
+    let asked = Instant::now();
     let answer = gw.upstream.progress(route, Handle { upstream_id, result_url: job.result_url.as_deref() }).await;
     let now = gw.clock.now();
+    gw.metrics.upstream(&job.route, UpstreamCall::Progress, asked.elapsed());
     note(gw, job, &answer);
     let event = event(job, route, missing, &answer, now);
     let facts = facts(job, route, event, answer, now);
@@ -143,7 +145,13 @@ fn note(gw: &Gateway, job: &Job, answer: &Result<Progress, AskError>) {
             warn!(job.id = %job.id, route.name = %job.route, why, "a poll was not answered");
         }
         Err(AskError::RateLimited { .. } | AskError::NotFound | AskError::Refused(_)) => {}
-        Ok(_) => gw.health.answered(&job.route),
+        Ok(progress) => {
+            gw.health.answered(&job.route);
+            if !is_known_status(&progress.raw_status) {
+                gw.metrics.unknown_status(&job.route);
+                warn!(job.id = %job.id, route.name = %job.route, status = progress.raw_status, "a status nobody knows; taken for being at work");
+            }
+        }
     }
     if is_overdue(job, gw.clock.now()) {
         gw.metrics.overdue(&job.route, &job.model);

@@ -123,6 +123,16 @@ impl<'a> Gathering<'a> {
         }
     }
 
+    /// Takes note that what is not at that path is not missing: what stood there was told already.
+    pub fn excuse(&mut self, path: impl fmt::Display) {
+        self.paths.insert(path.to_string());
+    }
+
+    /// Whether something was found about exactly that key.
+    pub fn any_at(&self, path: &str) -> bool {
+        self.paths.contains(path)
+    }
+
     /// Never shows that part of the text.
     pub fn cover(&mut self, at: Range<usize>) {
         self.covered.push(at);

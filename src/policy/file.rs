@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::value::Datetime;
 
-use self::forms::{OneOrMany, Placed, Price, RuleRoutes, Written};
+use self::forms::{Amount, OneOrMany, Placed, Price, RuleRoutes, Written};
 
 /// The policy of a Filmgate gateway. Money is a quoted decimal in US dollars; durations are `"30s"`, `"15m"`, `"24h"`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -104,7 +104,7 @@ pub struct Defaults {
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// The most that may be spent in a period, in US dollars: `"500.00"`, or `"unlimited"`.
-    #[schemars(required)]
+    #[schemars(with = "Amount")]
     pub cap: Option<Placed<Written>>,
     /// The period. Default `"month"`.
     pub per: Option<Per>,
@@ -140,12 +140,12 @@ pub struct Limits {
 
 /// One way to get video made.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Route {
     /// The dialect: `"openai"`, `"azure"`, `"cometapi"`, `"openai_compatible"`, `"simulator"`.
     #[schemars(required)]
     pub provider: Option<Placed<String>>,
-    /// Where it is: `"https://api.openai.com/v1"`. Default: the provider's own address, if it has one.
+    /// Where it is: `"https://api.openai.com/v1"`. Default: the provider's own address, if it has one; a simulator without an address runs in this process.
     pub base_url: Option<Placed<String>>,
     /// `"env:NAME"` or `"file:PATH"`; a literal key works and is frowned at.
     pub api_key: Option<Placed<String>>,
@@ -158,12 +158,14 @@ pub struct Route {
     /// The account's usage tier at OpenAI, 1 to 5; fills `limits.rpm` from the published table.
     pub tier: Option<Placed<u32>>,
     /// The account's limits; `rpm` here overrides `tier`.
+    #[serde(default)]
     pub limits: Limits,
     /// A cap on what is spent on this route.
     pub budget: Option<Placed<Budget>>,
     /// `false` takes it out of every plan; jobs that it has are followed to their end. Default `true`.
     pub enabled: Option<bool>,
     /// When its jobs are asked about.
+    #[serde(default)]
     pub poll: Poll,
     /// The longest wait for the reply to a submission; past it the outcome is unknown. Default `"120s"`.
     pub submit_timeout: Option<Placed<String>>,
@@ -172,10 +174,12 @@ pub struct Route {
     /// What ends an attempt whose outcome is unknown.
     pub unknown: Option<Placed<Unknown>>,
     /// Hosts that results may be downloaded from beside the route's own; `"*.example.com"` matches subdomains.
+    #[serde(default)]
     pub content_hosts: Vec<Placed<String>>,
     /// How many times faster than real life the simulator works (`simulator` only). Default `20`.
     pub speed: Option<Placed<u32>>,
-    /// What it offers, by the model name that clients use.
+    /// What it offers, by the model name that clients use. The simulator may do without.
+    #[serde(default)]
     pub models: BTreeMap<Placed<String>, Model>,
 }
 
@@ -268,9 +272,10 @@ pub enum Fit {
 
 /// Who is served by what.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Whom it matches; without it, everybody.
+    #[serde(default)]
     pub when: When,
     /// The routes: a list, or a table of weights `{ openai = 80, cometapi = 20 }`.
     #[schemars(required)]
@@ -328,6 +333,7 @@ pub struct Tenant {
     /// The longest clip it may ask for, seconds.
     pub max_seconds: Option<Placed<u32>>,
     /// The dearest clip it may ask for, US dollars.
+    #[schemars(with = "Option<Amount>")]
     pub max_cost: Option<Placed<Written>>,
     /// Where its jobs may be processed: only routes of that region serve it, fallbacks included.
     pub residency: Option<Placed<String>>,
@@ -344,8 +350,10 @@ pub struct Tenant {
 #[serde(deny_unknown_fields)]
 pub struct Charge {
     /// US dollars for every clip.
+    #[schemars(with = "Option<Amount>")]
     pub per_clip: Option<Placed<Written>>,
     /// US dollars for every second.
+    #[schemars(with = "Option<Amount>")]
     pub per_second: Option<Placed<Written>>,
 }
 

@@ -30,7 +30,8 @@ pub(super) fn gateway(text: &str, faults: &mut Gathering<'_>) -> Option<Gateway>
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = error.span().unwrap_or(0..0);
-        faults.add(&at, "", format!("this is not TOML: {}", error.message()), syntax_remedy(error.message()));
+        let message = error.message().trim_end_matches(", expected literal string");
+        faults.add(&at, "", format!("this is not TOML: {message}"), syntax_remedy(message));
     }
     if !faults.is_empty() {
         return None;
@@ -56,6 +57,7 @@ fn named<T: DeserializeOwned + Default>(
     let at = value.span();
     let DeValue::Table(tables) = value.into_inner() else {
         let remedy = format!("write one table for each: [{path}.NAME]");
+        faults.cover(at.clone());
         faults.add(&at, path, format!("`{path}` is a table of tables"), remedy);
         return BTreeMap::new();
     };
@@ -72,6 +74,9 @@ fn named<T: DeserializeOwned + Default>(
                 None
             }
         };
+        if one.is_none() {
+            faults.excuse(format!("{path}.provider"));
+        }
         read.insert(name, one.unwrap_or_default());
     }
     read
@@ -82,6 +87,7 @@ fn listed(path: &str, value: Option<Spanned<DeValue<'_>>>, faults: &mut Gatherin
     let Some(value) = value else { return Vec::new() };
     let at = value.span();
     let DeValue::Array(entries) = value.into_inner() else {
+        faults.cover(at.clone());
         faults.add(&at, path, format!("`{path}` is a list of tables"), format!("begin each with a line [[{path}]], in double brackets"));
         return Vec::new();
     };
@@ -162,15 +168,23 @@ fn tell(path: &str, key: &Key<'_>, value: &Spanned<DeValue<'_>>, error: &Error, 
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let quoted = problem.split('`').nth(1).unwrap_or_default();
     if problem.starts_with("unknown field") {
-        faults.cover(value.span());
-        faults.add(&key.span(), path, format!("unknown key `{quoted}`"), unknown_key_remedy(path, quoted, value, &known));
+        cover_leaves(value, faults);
+        let remedy = match pointed_model(path, quoted, value) {
+            Some((route, model)) => {
+                faults.excuse(format!("{route}.models.{model}.seconds"));
+                faults.excuse(format!("{route}.models.{model}.price"));
+                format!("a name with a point in it is written in quotes: [{route}.models.\"{model}.{quoted}\"]")
+            }
+            None => choices("the keys here are", quoted, &known),
+        };
+        faults.add(&key.span(), path, format!("unknown key `{quoted}`"), remedy);
     } else if problem.starts_with("unknown variant") {
         faults.add(&place, path, format!("`{quoted}` is not a choice here"), choices("write one of", quoted, &known));
     } else if problem.starts_with("invalid type") || problem.starts_with("invalid value") {
-        if !matches!(value.get_ref(), DeValue::Table(_)) && sounds_secret(key.get_ref()) {
-            faults.cover(value.span());
-        }
         let (wanted, remedy) = wanted(expected);
+        if sounds_secret(key.get_ref()) || wanted == "a table" {
+            cover_leaves(value, faults);
+        }
         faults.add(&place, path, format!("expected {wanted}, found {}", kind(problem)), remedy);
     } else {
         faults.add(&place, path, message, "correct or remove it");
@@ -208,14 +222,19 @@ fn kind(problem: &str) -> &'static str {
     }
 }
 
-fn unknown_key_remedy(path: &str, key: &str, value: &Spanned<DeValue<'_>>, known: &[&str]) -> String {
-    let in_model = path.contains(".models.");
-    if in_model && matches!(value.get_ref(), DeValue::Table(_)) {
-        let (outer, _) = path.rsplit_once(&format!(".{key}")).unwrap_or((path, ""));
-        let (route, model) = outer.split_once(".models.").unwrap_or((outer, ""));
-        return format!("a name with a point in it is written in quotes: [{route}.models.\"{model}.{key}\"]");
+/// Covers what might be a secret in a value that we do not understand.
+fn cover_leaves(value: &Spanned<DeValue<'_>>, faults: &mut Gathering<'_>) {
+    match value.get_ref() {
+        DeValue::Table(entries) => entries.values().for_each(|value| cover_leaves(value, faults)),
+        _ => faults.cover(value.span()),
     }
-    choices("the keys here are", key, known)
+}
+
+/// The route and the beginning of the model's name, if an unknown key is a table that an unquoted
+/// point in a model's name has made.
+fn pointed_model<'p>(path: &'p str, key: &str, value: &Spanned<DeValue<'_>>) -> Option<(&'p str, &'p str)> {
+    let (route, model) = path.strip_suffix(key)?.strip_suffix('.')?.split_once(".models.")?;
+    matches!(value.get_ref(), DeValue::Table(_)).then_some((route, model))
 }
 
 /// The closest of what is known, or all of it.

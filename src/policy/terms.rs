@@ -50,8 +50,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
 /// A duration as the file writes it.
 pub(super) fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    let unit = units.into_iter().find(|(unit_ms, _)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms));
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m")];
+    let whole = units.into_iter().find(|(unit_ms, _)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms));
+    let unit = whole.or_else(|| ms.is_multiple_of(1_000).then_some((1_000, "s")));
     unit.map_or_else(|| format!("{ms}ms"), |(unit_ms, unit)| format!("{}{unit}", ms / unit_ms))
 }
 
@@ -86,7 +87,7 @@ pub(super) fn amount(noun: &str, written: &Written) -> Result<MicroUsd, Wrong> {
         Wrong::new(format!("this is not a {noun}: {bad}"), "write dollars as a quoted decimal: \"0.10\"")
     })?;
     if amount.is_negative() {
-        return Err(Wrong::new(format!("a {noun} is not negative"), "write what is paid, without a sign: \"0.10\""));
+        return Err(Wrong::new(format!("a {noun} is not negative"), "write it without a sign, such as \"0.10\""));
     }
     if amount > AMOUNT_MAX {
         return Err(Wrong::new(format!("a {noun} of {amount} USD is beyond reason"), format!("write at most {AMOUNT_MAX}")));
@@ -210,17 +211,23 @@ pub(super) fn did_you_mean<'n>(wrong: &str, known: impl Iterator<Item = &'n str>
     distances.filter(|(d, _)| *d <= allowed).min_by_key(|(d, _)| *d).map(|(_, k)| k)
 }
 
-/// How many letters have to be put in, left out or replaced to get from one word to the other.
+/// How many letters have to be put in, left out, replaced or swapped to get from one word to the other.
 fn distance(from: &[char], to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let cell = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=from.len()).collect();
-    for (i, t) in to.chars().enumerate() {
+    for (i, t) in to.iter().enumerate() {
         let mut next = vec![i + 1];
         for (j, f) in from.iter().enumerate() {
-            let cell = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-            let replaced = cell(&row, j) + usize::from(*f != t);
-            next.push(replaced.min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1));
+            let replaced = cell(&row, j) + usize::from(f != t);
+            let swapped = match (i.checked_sub(1).and_then(|i| to.get(i)), j.checked_sub(1).and_then(|j| from.get(j))) {
+                (Some(last_t), Some(last_f)) if last_t == f && last_f == t => cell(&before, j - 1) + 1,
+                _ => usize::MAX,
+            };
+            next.push(replaced.min(swapped).min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1));
         }
-        row = next;
+        before = std::mem::replace(&mut row, next);
     }
     row.last().copied().unwrap_or(0)
 }

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use super::account::Account;
 use super::bill::{Bill, BilledJob, Outcome, Stats};
-use super::faults::Misfortune;
+use super::dialect::Dialect;
+use super::faults::{Misfortune, Webhook};
 use super::job::{Job, Stage};
 use super::journal::{Character, Entry, Journal};
 use crate::clock::Timestamp;
@@ -23,11 +24,15 @@ pub struct Books {
     pub stats: Stats,
     /// What goes wrong.
     pub faults: Misfortune,
+    /// Who is told when jobs end.
+    pub webhook: Option<Webhook>,
     jobs: Vec<Job>,
     by_id: HashMap<String, usize>,
     characters: HashMap<String, Character>,
     /// When each running job of an account ends, soonest first.
     ends_at_ms: HashMap<Account, BinaryHeap<Reverse<i64>>>,
+    /// When each job of which the courier has still to tell ends, soonest first, and its place.
+    untold: BinaryHeap<Reverse<(i64, usize)>>,
     journal: Option<Journal>,
 }
 
@@ -53,6 +58,9 @@ impl Books {
         self.write(&Entry::Accepted(job.clone()))?;
         let account = Account { dialect: job.dialect, name: job.account.clone() };
         let now = Timestamp::from_ms(job.created_at_ms);
+        if job.dialect == Dialect::Openai && !job.lost {
+            self.untold.push(Reverse((job.ends_at().as_ms(), self.jobs.len())));
+        }
         self.remember(job);
         let running = self.running(&account, now);
         let most = self.stats.in_flight_max.entry(account.to_string()).or_default();
@@ -104,6 +112,16 @@ impl Books {
             ends.pop();
         }
         u64::try_from(ends.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The jobs that have ended since this was last asked.
+    pub fn take_ended(&mut self, now: Timestamp) -> Vec<Job> {
+        let mut ended = Vec::new();
+        while let Some(Reverse((_, place))) = self.untold.peek().filter(|Reverse((end, _))| *end <= now.as_ms()) {
+            ended.extend(self.jobs.get(*place).cloned());
+            self.untold.pop();
+        }
+        ended
     }
 
     /// The bill as it stands.

@@ -1,4 +1,4 @@
-//! The desk: faults, bill and statistics over HTTP, for tests that run in another process; and the
+//! The desk: faults, webhook, bill and statistics over HTTP, for tests that run in another process; and the
 //! counter where access tokens are issued.
 
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::account;
 use super::content::Payload;
-use super::door::Failure;
-use super::faults::Faults;
+use super::faults::{Faults, Webhook};
 use super::form;
-use super::refusal::Refusal;
+use super::refusal::{Failure, Refusal};
 use super::studio::{Studio, reply};
 
-/// The largest description of faults that is read.
-const FAULTS_BYTES_MAX: usize = 1024 * 1024;
+/// The largest body that is read.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long an access token is good for.
 const TOKEN_SECS: u64 = 3_599;
 
@@ -28,14 +28,24 @@ pub async fn answer(studio: &Studio, page: &str, request: Request<Incoming>) -> 
         (&Method::GET, "stats") => Ok(reply(&studio.books().stats)),
         (&Method::GET, "faults") => Ok(reply(studio.books().faults.in_force())),
         (&Method::PUT, "faults") => {
-            let body = Limited::new(request.into_body(), FAULTS_BYTES_MAX).collect().await;
-            let body = body.map_err(|_| Refusal::body("The faults could not be read; send at most 1 MiB of JSON."))?.to_bytes();
-            let faults: Faults = serde_json::from_slice(&body).map_err(|error| Refusal::body(format!("These are not faults: {error}.")))?;
-            studio.books().faults.replace(faults);
-            Ok(reply(studio.books().faults.in_force()))
+            let faults: Faults = read(request).await?;
+            studio.books().faults.replace(faults.clone());
+            Ok(reply(&faults))
+        }
+        (&Method::PUT, "webhook") => {
+            let webhook: Option<Webhook> = read(request).await?;
+            studio.books().webhook = webhook;
+            Ok(reply(&json!({})))
         }
         (method, _) => Err(Refusal::no_such_path(method, request.uri().path()).into()),
     }
+}
+
+/// Reads a body that is meant for the desk.
+async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
+    let body = body.map_err(|_| Refusal::body("The body could not be read; send at most 1 MiB of JSON."))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| Refusal::body(format!("The body is not what this page takes: {error}.")))
 }
 
 /// `POST /entra/{tenant}/oauth2/v2.0/token`: the client credentials grant.

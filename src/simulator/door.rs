@@ -1,110 +1,25 @@
 //! The door: what a request asks for, and who does it.
 //!
-//! Decides nothing but that. `_simulator` is ours, `entra` issues tokens, the rest are dialects,
-//! of which each offers its own selection of operations.
+//! Decides nothing but that. `_simulator` is ours, `entra` issues tokens, the rest are dialects.
 
 use std::sync::Arc;
 
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use super::account;
 use super::content::Payload;
 use super::desk;
 use super::dialect::Dialect;
-use super::listen::Cut;
-use super::refusal::Refusal;
+use super::operation::Operation;
+use super::refusal::{Failure, Refusal};
 use super::studio::Studio;
 
-/// Why there is no answer of the expected kind.
-#[derive(Debug)]
-pub enum Failure {
-    /// It is refused, in the dialect's words.
-    Refused(Refusal),
-    /// There is no answer at all.
-    Cut,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-/// What can be asked of a provider. Those with a text carry the id from the path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// `POST /videos`
-    Create,
-    /// `GET /videos/{id}`
-    Retrieve(String),
-    /// `GET /videos`
-    List,
-    /// `DELETE /videos/{id}`
-    Delete(String),
-    /// `GET /videos/{id}/content`
-    Content(String),
-    /// `POST /videos/{id}/remix`
-    Remix(String),
-    /// `POST /videos/edits`
-    Edit,
-    /// `POST /videos/extensions`
-    Extend,
-    /// `POST /videos/characters`
-    MakeCharacter,
-    /// `GET /videos/characters/{id}`
-    Character(String),
-    /// `GET /models`
-    Models,
-}
-
-impl Operation {
-    /// What the path, without the dialect's prefix, asks for in this dialect.
-    fn of(dialect: Dialect, method: &Method, path: &[&str]) -> Option<Self> {
-        let operation = match (method.as_str(), path) {
-            ("POST", ["videos"]) => Self::Create,
-            ("GET", ["videos"]) => Self::List,
-            ("POST", ["videos", "edits"]) => Self::Edit,
-            ("POST", ["videos", "extensions"]) => Self::Extend,
-            ("POST", ["videos", "characters"]) => Self::MakeCharacter,
-            (_, ["videos", "edits" | "extensions" | "characters"]) => return None,
-            ("GET", ["videos", "characters", id]) => Self::Character((*id).to_owned()),
-            ("GET", ["videos", id]) => Self::Retrieve((*id).to_owned()),
-            ("DELETE", ["videos", id]) => Self::Delete((*id).to_owned()),
-            ("GET", ["videos", id, "content"]) => Self::Content((*id).to_owned()),
-            ("POST", ["videos", id, "remix"]) => Self::Remix((*id).to_owned()),
-            ("GET", ["models"]) => Self::Models,
-            _ => return None,
-        };
-        operation.offered_by(dialect).then_some(operation)
-    }
-
-    fn offered_by(&self, dialect: Dialect) -> bool {
-        match dialect {
-            Dialect::Openai => true,
-            Dialect::Azure => !matches!(self, Self::Edit | Self::Extend | Self::MakeCharacter | Self::Character(_)),
-            Dialect::Cometapi => matches!(self, Self::Create | Self::Retrieve(_) | Self::Content(_) | Self::Models),
-        }
-    }
-
-    /// What statistics call it.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Retrieve(_) => "retrieve",
-            Self::List => "list",
-            Self::Delete(_) => "delete",
-            Self::Content(_) => "content",
-            Self::Remix(_) => "remix",
-            Self::Edit => "edit",
-            Self::Extend => "extend",
-            Self::MakeCharacter => "make_character",
-            Self::Character(_) => "character",
-            Self::Models => "models",
-        }
-    }
-}
+/// The connection shall end here, with no reply.
+#[derive(Debug, thiserror::Error)]
+#[error("told to cut the connection")]
+pub struct Cut;
 
 /// Answers one request.
 pub async fn answer(studio: &Arc<Studio>, request: Request<Incoming>) -> Result<Response<Payload>, Cut> {

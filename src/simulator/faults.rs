@@ -1,4 +1,4 @@
-//! Misbehaviour on request: what can go wrong, how often, and the dice that decide.
+//! Behaviour on request: what goes wrong, how often, the dice that decide, and whom to tell of ends.
 //!
 //! Knows nothing of HTTP. Scripts come before chance: while a script has entries, each request
 //! takes the next one. Chances are in permille and exclude each other: one request, one fault.
@@ -91,12 +91,24 @@ pub struct Faults {
     pub stop_after: Option<u64>,
     /// Content ends so many bytes early, under a `content-length` that agrees with it.
     pub content_short_by: u64,
+    /// How often the courier tells of each ended job, instead of once: 0 is never.
+    pub webhook_copies: Option<u8>,
     /// Jobs an account may have running; one more is refused as the dialect refuses it.
     pub in_flight_max: Option<u64>,
     /// How long access tokens are good for, instead of an hour.
     pub token_ttl_secs: Option<u64>,
     /// The shape of CometAPI's answers, instead of the one that the model's name asks for.
     pub comet_shape: Option<Shape>,
+}
+
+/// Whom to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// An `http://` address.
+    pub url: String,
+    /// The signing secret: `whsec_` and base64, or any text as it is.
+    pub secret: String,
 }
 
 /// The faults in force, and the dice.

@@ -1,6 +1,6 @@
 //! The socket: takes connections and serves HTTP/1.1 on them until told to stop.
 //!
-//! Knows nothing of videos. A request that ends in [`Cut`] ends its connection without a byte of
+//! Knows nothing of videos. A request that ends in [`Cut`](door::Cut) ends its connection without a byte of
 //! reply, which is what hyper does with an error from a service.
 
 use std::sync::Arc;
@@ -21,11 +21,6 @@ use super::studio::Studio;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait after the system refused us a connection, usually for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-
-/// The connection shall end here, with no reply.
-#[derive(Debug, thiserror::Error)]
-#[error("told to cut the connection")]
-pub struct Cut;
 
 /// Serves until `stop`; every connection is a task of `tasks`.
 pub async fn run(listener: TcpListener, studio: Arc<Studio>, tasks: TaskTracker, stop: CancellationToken) {

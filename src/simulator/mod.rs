@@ -10,28 +10,32 @@
 //! bill, and in the journal if there is one, before any byte of a reply can tell anybody about it.
 //! That is what makes the bill the authority that every money test compares with.
 //!
-//! A request is read in this order: [`listen`] takes the connection, [`door`] says what is asked
-//! for, [`studio`] does it with the [`books`], and [`dialect`] puts the answer in the asker's words.
+//! A request is read in this order: `listen` takes the connection, `door` says what is asked for,
+//! `studio` does it with the `books`, and `wording` puts the answer in the asker's dialect. Modules
+//! are listed in that order; each uses only those below it.
 
 mod listen;
 mod door;
-mod studio;
 mod desk;
-mod content;
+mod courier;
+mod studio;
+mod operation;
 mod order;
 mod form;
-mod account;
-mod dialect;
-mod refusal;
+mod wording;
+mod clip;
+mod picture;
 mod books;
 mod journal;
+mod account;
+mod refusal;
+mod content;
 mod bill;
 mod faults;
 mod job;
+mod dialect;
 mod timing;
 mod tariff;
-mod clip;
-mod picture;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +53,7 @@ use crate::clock::Clock;
 pub use account::account_of;
 pub use bill::{Bill, BilledJob, Outcome, Stats};
 pub use dialect::{Dialect, Shape};
-pub use faults::{Fault, Faults, PollFault};
+pub use faults::{Fault, Faults, PollFault, Webhook};
 
 use studio::Studio;
 
@@ -94,6 +98,7 @@ pub async fn start(settings: Settings) -> std::io::Result<Simulator> {
     let studio = Arc::new(Studio::open(&settings, clock)?);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(listen::run(listener, Arc::clone(&studio), tasks.clone(), stop.clone()));
+    tasks.spawn(courier::run(Arc::clone(&studio), stop.clone()));
     tasks.close();
     Ok(Simulator { addr, studio, tasks, _stop_on_drop: stop.clone().drop_guard(), stop })
 }
@@ -117,6 +122,11 @@ impl Simulator {
     /// Replaces the faults and starts their dice anew: the same as `PUT /_simulator/faults`.
     pub fn set_faults(&self, faults: Faults) {
         self.studio.books().faults.replace(faults);
+    }
+
+    /// Names whom to tell when jobs end, or nobody: the same as `PUT /_simulator/webhook`.
+    pub fn set_webhook(&self, webhook: Option<Webhook>) {
+        self.studio.books().webhook = webhook;
     }
 
     /// Turns the simulator's clock forward, which finishes jobs without waiting for them.

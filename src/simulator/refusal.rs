@@ -11,6 +11,21 @@ use serde_json::{Value, json};
 use super::content::Payload;
 use super::dialect::Dialect;
 
+/// Why there is no answer of the expected kind.
+#[derive(Debug)]
+pub enum Failure {
+    /// It is refused, in the dialect's words.
+    Refused(Refusal),
+    /// There is no answer at all.
+    Cut,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// A request that is not granted; without effect on the bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -21,16 +21,17 @@ use super::bill::Bill;
 use super::books::Books;
 use super::clip::{self, Variant};
 use super::content::{self, Defects, Payload};
-use super::dialect::{Dialect, Shape, View};
-use super::door::{Failure, Operation};
+use super::dialect::{Dialect, Shape};
 use super::faults::{Fault, PollFault};
 use super::form::{self, Field, Form};
 use super::job::{Ending, Job, Stage, seed_of};
 use super::journal::Character;
+use super::operation::Operation;
 use super::order::{self, Order};
-use super::refusal::Refusal;
+use super::refusal::{Failure, Refusal};
 use super::tariff;
 use super::timing;
+use super::wording::View;
 use crate::clock::Clock;
 
 /// The header, beside the marker in prompts, that tells which wish an order came from.
@@ -261,6 +262,10 @@ impl Studio {
             }
         };
         let job = self.books().find(account, id).cloned().ok_or_else(|| Refusal::no_such_video(id))?;
+        if account.dialect == Dialect::Cometapi && job.shape != Shape::A {
+            let message = "This model has no content endpoint; its clip is at the URL that GET /v1/videos/{video_id} names.";
+            return Err(Refusal::new(404, "invalid_request_error", Some("not_supported"), message).into());
+        }
         self.file(&job, variant, headers)
     }
 

@@ -1,1 +1,285 @@
+//! What every store must do, written once against the trait and run for each database.
+//!
+//! A case is a function that is handed a world with an empty database. After each, the world is
+//! closed and opened again, everything that was answered must still be there, and the books must add
+//! up. To add a case: write it and add its line. To add a database: add its line to [`DATABASES`].
 
+mod history;
+mod life;
+mod lists;
+mod money;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use futures_util::future::BoxFuture;
+
+use super::sqlite::Sqlite;
+use super::{Balance, Facts, Job, NewAttempt, NewJob, OpenError, Store};
+use crate::budget::{Account, Booking, Period};
+use crate::clock::Timestamp;
+use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
+use crate::job::{Event, step};
+use crate::money::MicroUsd;
+use crate::video::{Seconds, Size};
+
+/// A database that the suite is run for: it can be opened, and opened again after it was closed.
+pub trait Database: Send + Sync {
+    /// Opens it; the first time it is empty.
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+/// Makes an empty database, which is gone when it is dropped.
+type Fresh = fn() -> Box<dyn Database>;
+
+/// Every database there is.
+const DATABASES: &[(&str, Fresh)] = &[("sqlite", || Box::new(Folder::new()))];
+
+type Case = fn(World) -> BoxFuture<'static, ()>;
+
+/// Every case there is, by what it shows.
+const CASES: &[(&str, Case)] = &[
+    ("a cap for fifty jobs takes exactly fifty of two hundred at once", |w| Box::pin(money::exact_cap(w))),
+    ("the cap of every account counts, in order", |w| Box::pin(money::refusals_in_order(w))),
+    ("a refusal leaves nothing behind", |w| Box::pin(money::refusal_leaves_nothing(w))),
+    ("a lowered cap lets what is held stand", |w| Box::pin(money::lowered_cap(w))),
+    ("places in flight are exact", |w| Box::pin(money::places(w))),
+    ("a hold ends once, whoever races for it", |w| Box::pin(money::ends_once(w))),
+    ("the end books to the period of the hold", |w| Box::pin(money::period_of_the_hold(w))),
+    ("a reported cost is settled up to the hold", |w| Box::pin(money::reported_cost(w))),
+    ("a failover moves the hold to the next route", |w| Box::pin(money::failover(w))),
+    ("a release gives everything back", |w| Box::pin(money::release(w))),
+    ("amounts at the end of the range are refused", |w| Box::pin(money::overflow(w))),
+    ("a job reads back as it was written", |w| Box::pin(life::reads_back(w))),
+    ("only the latest version of a job moves on", |w| Box::pin(life::compare_and_set(w))),
+    ("progress never goes backwards", |w| Box::pin(life::progress(w))),
+    ("an upstream id belongs to one job of a route", |w| Box::pin(life::duplicate(w))),
+    ("a lease is exclusive until it lapses", |w| Box::pin(life::lease(w))),
+    ("a step ends the lease and sets the next look", |w| Box::pin(life::lease_ends(w))),
+    ("a hastened job is due at once", |w| Box::pin(life::hasten(w))),
+    ("what was being sent when we died is unknown", |w| Box::pin(life::recover(w))),
+    ("a late reply finds its job", |w| Box::pin(life::late_reply(w))),
+    ("a job has a file of its attempts and its money", |w| Box::pin(life::file(w))),
+    ("lists page in both directions without a gap", |w| Box::pin(lists::pages(w))),
+    ("any text is a position in a list", |w| Box::pin(lists::any_cursor(w))),
+    ("a deleted job is gone for its tenant and stays in the books", |w| Box::pin(lists::remove(w))),
+    ("a foreign tenant sees nothing", |w| Box::pin(lists::foreign_tenant(w))),
+    ("characters are a tenant's own", |w| Box::pin(lists::characters(w))),
+    ("the report adds up by day and route", |w| Box::pin(lists::report(w))),
+    ("the overview counts what is open", |w| Box::pin(lists::overview(w))),
+    ("the signing key outlives a restart", |w| Box::pin(lists::signing_key(w))),
+];
+
+#[test]
+fn every_store_keeps_the_contract() {
+    let mut failed = Vec::new();
+    for (database, fresh) in DATABASES {
+        for (name, case) in CASES {
+            // A thread of its own, so that one case's panic does not hide the others.
+            let run = move || {
+                let database: Arc<dyn Database> = fresh().into();
+                block_on(case(World::new(Arc::clone(&database))));
+                block_on(adds_up(&*database));
+            };
+            if thread::spawn(run).join().is_err() {
+                failed.push(format!("{database}: {name}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "broken:\n{}", failed.join("\n"));
+}
+
+/// Opens a database again and has its books checked.
+async fn adds_up(database: &dyn Database) {
+    assert_eq!(database.open().audit().await, Ok(Vec::new()));
+}
+
+/// Runs a future on a thread that has nothing else to do.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A folder for a SQLite file, removed with everything in it.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// A new one.
+    pub fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("filmgate-store-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// Where the database is.
+    pub fn file(&self) -> PathBuf {
+        self.0.join("gateway.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+impl Database for Folder {
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(Sqlite::open(&self.file()).unwrap())
+    }
+}
+
+/// A database that is open, and words to act on it with.
+pub struct World {
+    database: Arc<dyn Database>,
+    /// The store under test.
+    pub store: Arc<dyn Store>,
+}
+
+/// The moment at which nothing special happens: 2026-11-23T08:00:00Z.
+pub const NOON: Timestamp = Timestamp::from_secs(1_795_420_800);
+
+impl World {
+    /// Opens a database.
+    pub fn new(database: Arc<dyn Database>) -> Self {
+        Self { store: database.open(), database }
+    }
+
+    /// Closes the database and opens it again.
+    pub fn restart(self) -> Self {
+        let Self { database, store } = self;
+        drop(store);
+        Self::new(database)
+    }
+
+    /// Opens a job as wished.
+    pub async fn open(&self, wish: &Wish) -> Result<Arc<Job>, OpenError> {
+        let (job, attempt) = wish.parts();
+        self.store.open_job(job, attempt).await
+    }
+
+    /// What happened to a job, with nothing learnt.
+    pub async fn see(&self, job: &Job, event: Event) -> Arc<Job> {
+        self.learn(job, event, Facts::default()).await
+    }
+
+    /// What happened to a job, and what was learnt.
+    pub async fn learn(&self, job: &Job, event: Event, facts: Facts) -> Arc<Job> {
+        self.store.apply(job, step(job.state, event).unwrap(), facts, NOON).await.unwrap()
+    }
+
+    /// A job that the upstream has and is at work on.
+    pub async fn running(&self, wish: &Wish, upstream_id: &str) -> Arc<Job> {
+        let job = self.open(wish).await.unwrap();
+        let facts = Facts { upstream_id: Some(upstream_id.to_owned()), due_at: Some(NOON), ..Facts::default() };
+        let job = self.learn(&job, Event::Accepted, facts).await;
+        self.see(&job, Event::Running).await
+    }
+
+    /// What is held and spent on an account in a period.
+    pub async fn balance(&self, account: &Account, period: &str) -> (i64, i64) {
+        let found = self.store.balance(account, period).await.unwrap();
+        found.map_or((0, 0), |Balance { held, spent, .. }| (held.get(), spent.get()))
+    }
+
+    /// What is held and spent on every account of a wish, in the order gateway, tenant, route.
+    pub async fn balances(&self, wish: &Wish) -> [(i64, i64); 3] {
+        let key = &wish.period.key;
+        [
+            self.balance(&Account::Gateway, key).await,
+            self.balance(&tenant(wish.tenant), key).await,
+            self.balance(&route(wish.route), key).await,
+        ]
+    }
+}
+
+/// A tenant's account.
+pub fn tenant(name: &str) -> Account {
+    Account::Tenant(TenantName::new(name))
+}
+
+/// A route's account.
+pub fn route(name: &str) -> Account {
+    Account::Route(RouteName::new(name))
+}
+
+/// What a case wishes for; amounts in micro-dollars.
+#[derive(Clone)]
+pub struct Wish {
+    pub tenant: &'static str,
+    pub route: &'static str,
+    pub ceiling: i64,
+    pub price: i64,
+    pub period: Period,
+    pub gateway_cap: Option<i64>,
+    pub tenant_cap: Option<i64>,
+    pub route_cap: Option<i64>,
+    pub tenant_max: Option<u32>,
+    pub route_max: Option<u32>,
+    pub at: Timestamp,
+}
+
+impl Wish {
+    /// Eighty cents, no caps, nothing special.
+    pub fn plain() -> Self {
+        Self {
+            tenant: "acme",
+            route: "north",
+            ceiling: 800_000,
+            price: 800_000,
+            period: Period::total(),
+            gateway_cap: None,
+            tenant_cap: None,
+            route_cap: None,
+            tenant_max: None,
+            route_max: None,
+            at: NOON,
+        }
+    }
+
+    fn booking(&self, account: Account, cap: Option<i64>) -> Booking {
+        Booking { account, period: self.period.clone(), cap: cap.map(MicroUsd::new) }
+    }
+
+    /// The wish as the store takes it.
+    pub fn parts(&self) -> (NewJob, NewAttempt) {
+        let job = NewJob {
+            id: JobId::mint(),
+            tenant: TenantName::new(self.tenant),
+            operation: "create",
+            model: ModelName::new("sora-2"),
+            prompt: "a fox in the snow".to_owned(),
+            source: None,
+            hidden_inputs: false,
+            end_user: None,
+            residency: None,
+            ceiling: MicroUsd::new(self.ceiling),
+            bookings: vec![self.booking(Account::Gateway, self.gateway_cap), self.booking(tenant(self.tenant), self.tenant_cap)],
+            tenant_in_flight_max: self.tenant_max,
+            charge: None,
+            at: self.at,
+        };
+        (job, self.attempt())
+    }
+
+    /// Another attempt at the wish.
+    pub fn attempt(&self) -> NewAttempt {
+        NewAttempt {
+            id: AttemptId::mint(),
+            route: RouteName::new(self.route),
+            upstream_model: "sora-2".to_owned(),
+            seconds: Seconds::new(8).unwrap(),
+            size: Size::DEFAULT,
+            price: MicroUsd::new(self.price),
+            booking: self.booking(route(self.route), self.route_cap),
+            in_flight_max: self.route_max,
+            at: self.at,
+            due_at: self.at,
+        }
+    }
+}
+
+/// A month's period; its ends do not matter here.
+pub fn month(key: &str) -> Period {
+    Period { key: format!("month:{key}"), from: NOON, until: Some(NOON) }
+}

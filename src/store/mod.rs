@@ -6,7 +6,7 @@
 //! money moves only together with a job's state; `spent + held ≤ cap` at every admission; a hold ends
 //! once; a job's row moves only by compare-and-set on its version.
 
-pub mod sqlite;
+mod sqlite;
 
 #[cfg(test)]
 mod contract;

@@ -12,7 +12,7 @@
 //!
 //! What is accepted although the protocol does not ask for it:
 //!
-//! - JSON and multipart on every operation, and JSON whatever the content type says, if the body
+//! - JSON and multipart on every operation. What is not declared as multipart is JSON if the body
 //!   starts with `{`. An absent body is an empty form.
 //! - `seconds` as an integer; `duration` for `seconds`; `image` for `input_reference`, and for
 //!   either a bare `https:` or `data:` URL. Other bare text is refused as the real API does.
@@ -41,9 +41,9 @@ mod wish;
 pub use character::{NewCharacter, character};
 pub use error::{Fault, FaultKind, FormError, error_body};
 pub use form::{Form, read_form};
-pub use list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery, link_token, page, variant};
-pub use media::{check_reference_size, dimensions};
-pub use video::{PublicStatus, VideoView, character_json, deleted, list, model, models, public_status, video};
+pub use list::{ListQuery, link_token, page, variant};
+pub use media::check_reference_size;
+pub use video::{VideoView, character_json, deleted, list, model, models, public_status, video};
 pub use wish::{create, edit, extend, remix};
 
 #[cfg(test)]

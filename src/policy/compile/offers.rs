@@ -47,9 +47,9 @@ pub(super) fn compile(base: &str, name: &Placed<String>, model: &file::Model, pa
 
 /// What the simulator offers when the file does not say: the models that the protocol is known by, as they were sold.
 pub(super) fn published() -> BTreeMap<ModelName, Offer> {
-    let models: [(&str, [u32; 3], &[(&str, i64)]); 2] =
-        [("sora-2", [4, 8, 12], &[("720p", 100_000)]), ("sora-2-pro", [10, 15, 25], &[("720p", 300_000), ("1024p", 500_000)])];
-    models
+    let sora_2 = ("sora-2", [4, 8, 12], vec![("720p", 100_000)]);
+    let sora_2_pro = ("sora-2-pro", [10, 15, 25], vec![("720p", 300_000), ("1024p", 500_000)]);
+    [sora_2, sora_2_pro]
         .into_iter()
         .map(|(name, seconds, prices)| {
             let by_size: BTreeMap<SizeClass, MicroUsd> =

@@ -47,18 +47,19 @@ pub(super) fn compile(file: &BTreeMap<Placed<String>, file::Route>, pass: &mut P
 fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Option<Route> {
     let base = format!("routes.{}", name.value);
     pass.keep(&name.at, format_args!("{base}"), terms::name("route", &name.value));
-    let provider = dialect(&base, name, file, pass)?;
-    let simulated = provider.name() == "simulator";
+    // Without a provider the rest is looked at all the same, as far as it does not depend on it.
+    let provider = dialect(&base, name, file, pass);
+    let simulated = provider.is_some_and(|p| p.name() == "simulator");
 
-    let endpoint = endpoint(&base, name, file, provider, pass);
+    let endpoint = provider.and_then(|provider| endpoint(&base, name, file, provider, pass));
     let limits = limits(&base, file, provider, pass);
     let budget = file.budget.as_ref().map(|b| budgets::compile(&format_args!("{base}.budget"), b, pass));
-    let models = models(&base, name, file, simulated, pass);
+    let models = models(&base, name, file, provider, pass);
     let webhook_secrets = webhook_secrets(&base, file, pass);
     for (i, host) in file.content_hosts.iter().enumerate() {
         pass.keep(&host.at, format_args!("{base}.content_hosts[{i}]"), terms::host_pattern(&host.value));
     }
-    if let Some(speed) = file.speed.as_ref().filter(|_| !simulated) {
+    if let Some(speed) = file.speed.as_ref().filter(|_| provider.is_some() && !simulated) {
         pass.faults.add(&speed.at, format_args!("{base}.speed"), "only the simulator can be hurried", "remove `speed`");
     }
     let speed = pass.number(format_args!("{base}.speed"), &file.speed, 1..=100_000);
@@ -72,8 +73,9 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
 
     Some(Route {
         name: RouteName::new(&name.value),
-        provider,
-        simulated,
+        provider: provider?,
+        // With an address it is a simulator that somebody else runs.
+        simulated: simulated && file.base_url.is_none(),
         endpoint: endpoint?,
         enabled: file.enabled.unwrap_or(true),
         region: pass.word(format_args!("{base}.region"), &file.region),
@@ -184,11 +186,11 @@ fn entra_credential(base: &str, entra: &Placed<file::Entra>, pass: &mut Pass<'_>
 }
 
 /// The account's limits: what is written, else what OpenAI publishes for its tier.
-fn limits(base: &str, file: &file::Route, provider: &dyn Provider, pass: &mut Pass<'_>) -> Limits {
+fn limits(base: &str, file: &file::Route, provider: Option<&dyn Provider>, pass: &mut Pass<'_>) -> Limits {
     let mut limits = budgets::limits(&format_args!("{base}.limits"), &file.limits, pass);
-    if let Some(tier) = file.tier.as_ref().filter(|_| provider.name() != "openai") {
+    if let (Some(tier), Some(other)) = (&file.tier, provider.map(Provider::name).filter(|name| *name != "openai")) {
         let remedy = "tiers are OpenAI's: write limits = { rpm = …, in_flight = … } instead";
-        pass.faults.add(&tier.at, format_args!("{base}.tier"), format!("`{}` has no usage tiers", provider.name()), remedy);
+        pass.faults.add(&tier.at, format_args!("{base}.tier"), format!("`{other}` has no usage tiers"), remedy);
         return limits;
     }
     let published = match pass.number(format_args!("{base}.tier"), &file.tier, 1..=5) {
@@ -206,13 +208,20 @@ fn limits(base: &str, file: &file::Route, provider: &dyn Provider, pass: &mut Pa
     limits
 }
 
-fn models(base: &str, name: &Placed<String>, file: &file::Route, simulated: bool, pass: &mut Pass<'_>) -> BTreeMap<ModelName, Offer> {
-    if file.models.is_empty() && simulated {
-        return offers::published();
-    }
-    if file.models.is_empty() {
-        let remedy = format!("add [{base}.models.sora-2] with `seconds` and `price`");
-        pass.faults.add_missing(&name.at, format_args!("{base}.models"), format!("the route `{}` offers no model", name.value), remedy);
+fn models(
+    base: &str,
+    name: &Placed<String>,
+    file: &file::Route,
+    provider: Option<&dyn Provider>,
+    pass: &mut Pass<'_>,
+) -> BTreeMap<ModelName, Offer> {
+    match provider.map(Provider::name).filter(|_| file.models.is_empty()) {
+        Some("simulator") => return offers::published(),
+        Some(_) => {
+            let remedy = format!("add [{base}.models.sora-2] with `seconds` and `price`");
+            pass.faults.add_missing(&name.at, format_args!("{base}.models"), format!("the route `{}` offers no model", name.value), remedy);
+        }
+        None => {}
     }
     let mut models = BTreeMap::new();
     for (model, written) in &file.models {

@@ -61,6 +61,9 @@ fn rule(i: usize, written: &Placed<file::Rule>, when: When, file: &file::Gateway
     let mut seen = BTreeSet::new();
     for (name, _) in &named {
         if !file.routes.contains_key(name.value.as_str()) {
+            if pass.faults.any_at("routes") {
+                continue;
+            }
             let remedy = terms::name_remedy(&name.value, "routes", file.routes.keys().map(|r| r.value.as_str()));
             pass.faults.add(&name.at, path, format!("there is no route {}", terms::shorten(&name.value)), remedy);
         } else if !seen.insert(name.value.as_str()) {
@@ -109,7 +112,7 @@ fn choose(i: usize, rule: &file::Rule, routes: &RuleRoutes, pass: &mut Pass<'_>)
 fn when(i: usize, file: &file::When, gateway: &file::Gateway, pass: &mut Pass<'_>) -> When {
     let mut when = When::default();
     for (name, at) in file.tenant.iter().flat_map(Placed::each) {
-        if !gateway.tenants.contains_key(name.as_str()) {
+        if !gateway.tenants.contains_key(name.as_str()) && !pass.faults.any_at("tenants") {
             let remedy = terms::name_remedy(name, "tenants", gateway.tenants.keys().map(|t| t.value.as_str()));
             pass.faults.add(at, format_args!("rules[{i}].when.tenant"), format!("there is no tenant {}", terms::shorten(name)), remedy);
         }

@@ -53,10 +53,12 @@ pub(super) fn compile(
     }
     let mut tenants = BTreeMap::new();
     let mut keys = Keys::new();
+    let mut owners = HashMap::new();
     let mut remarks = Remarks::default();
     for (name, written) in file.iter().take(TENANTS_MAX) {
+        let hashes = key_hashes(name, written, &mut owners, pass);
         let Some(tenant) = tenant(name, written, pass).map(Arc::new) else { continue };
-        own(name, written, &tenant, &mut keys, pass);
+        keys.extend(hashes.into_iter().map(|hash| (hash, Arc::clone(&tenant))));
         remarks.note(name, written);
         tenants.insert(tenant.name.clone(), tenant);
     }
@@ -114,8 +116,14 @@ fn charge(name: &Placed<String>, file: &Placed<file::Charge>, pass: &mut Pass<'_
     }
 }
 
-/// Enters a tenant's keys under its name; a key that somebody has already is a fault of both.
-fn own(name: &Placed<String>, file: &file::Tenant, tenant: &Arc<Tenant>, keys: &mut Keys, pass: &mut Pass<'_>) {
+/// The hashes of a tenant's keys. One that somebody has already is a fault: it would decide who pays.
+fn key_hashes<'f>(
+    name: &'f Placed<String>,
+    file: &file::Tenant,
+    owners: &mut HashMap<[u8; 32], &'f str>,
+    pass: &mut Pass<'_>,
+) -> Vec<[u8; 32]> {
+    let mut hashes = Vec::with_capacity(file.keys.len());
     if let Some(first) = file.keys.get(KEYS_MAX) {
         pass.faults.add(
             &first.at,
@@ -127,15 +135,17 @@ fn own(name: &Placed<String>, file: &file::Tenant, tenant: &Arc<Tenant>, keys: &
     for (i, key) in file.keys.iter().take(KEYS_MAX).enumerate() {
         let path = format_args!("tenants.{}.keys[{i}]", name.value);
         let Some(hash) = pass.keep(&key.at, path, key_hash(name, &key.value)) else { continue };
-        if let Some(other) = keys.insert(hash, Arc::clone(tenant)) {
-            let message = if other.name == tenant.name {
+        if let Some(other) = owners.insert(hash, &name.value) {
+            let message = if other == name.value {
                 "this key is here twice".to_owned()
             } else {
-                format!("this key is the tenant `{}`'s already", other.name)
+                format!("this key is the tenant `{other}`'s already")
             };
             pass.faults.add(&key.at, path, message, format!("run `filmgate key new --tenant {}` and paste its line", name.value));
         }
+        hashes.push(hash);
     }
+    hashes
 }
 
 fn key_hash(name: &Placed<String>, text: &str) -> Result<[u8; 32], Wrong> {

@@ -247,6 +247,20 @@ impl JsonSchema for Written {
     }
 }
 
+/// How an amount of money should be written, for the schema; `compile` says it of what was written otherwise.
+#[derive(Debug)]
+pub enum Amount {}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?|unlimited)$" })
+    }
+}
+
 impl JsonSchema for Price {
     fn schema_name() -> Cow<'static, str> {
         "Price".into()

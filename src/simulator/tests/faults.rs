@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use super::talk::{AT_ONCE, Answer, Talk, simulator};
@@ -157,4 +162,55 @@ async fn content_breaks_off_comes_short_and_comes_in_ranges() {
     assert!(broken.is_err(), "a broken download is no clean end");
     simulator.set_faults(Faults { content_short_by: 1_000, ..Faults::default() });
     assert_eq!(talk.get(&path).await.body, whole.body.slice(..3_000_001 - 1_000));
+}
+
+/// Takes what is posted to it, as `webhook-id` and body.
+async fn receiver() -> (String, tokio::sync::mpsc::UnboundedReceiver<(String, Value)>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hooks/sim", listener.local_addr().unwrap());
+    let (told, heard) = tokio::sync::mpsc::unbounded_channel();
+    tokio_util::task::TaskTracker::new().spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let told = told.clone();
+            let service = service_fn(move |request: http::Request<Incoming>| {
+                let told = told.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    assert!(head.headers["webhook-signature"].to_str().unwrap().starts_with("v1,"));
+                    let id = head.headers["webhook-id"].to_str().unwrap().to_owned();
+                    let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+                    told.send((id, body)).ok();
+                    Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+                }
+            });
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+        }
+    });
+    (url, heard)
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_once_or_twice_or_never() {
+    let simulator = simulator(AT_ONCE).await;
+    let talk = Talk::openai(&simulator, "sk-one");
+    let (url, mut heard) = receiver().await;
+    assert_eq!(talk.put("//_simulator/webhook", json!({"url": url, "secret": "whsec_c2VjcmV0"})).await.status, 200);
+    let mut told = Vec::new();
+    for (copies, prompt) in [(None, "a cat"), (Some(2), "[fail]"), (Some(0), "a dog"), (Some(1), "a bird")] {
+        simulator.set_faults(Faults { webhook_copies: copies, ..Faults::default() });
+        let id = talk.post("/videos", json!({"prompt": prompt})).await.id();
+        // The courier looks every 20 ms; the next job's notice tells that it is past this one.
+        for _ in 0..copies.unwrap_or(1) {
+            let (event, body) = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
+            assert_eq!((&body["data"]["id"], &body["id"]), (&json!(id), &json!(event)));
+            told.push((event, body["type"].as_str().unwrap().to_owned()));
+        }
+        if copies == Some(0) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    let types: Vec<&str> = told.iter().map(|(_, event)| event.as_str()).collect();
+    assert_eq!(types, ["video.completed", "video.failed", "video.failed", "video.completed"]);
+    assert_eq!(told[1].0, told[2].0, "both copies have one id");
 }

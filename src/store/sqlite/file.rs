@@ -65,6 +65,8 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
         let version = rusqlite::version();
         return Err(StoreError::Unavailable(format!("SQLite {version} is too old; build with its own copy, 3.51.3 or later")));
     }
+    // The log and the lock lie beside the file itself, under whatever name it is reached.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let lock = Lock::take(path)?;
     match fs::metadata(path) {
         Ok(_) => {}

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Shape, View, openai};
+use super::{View, openai};
+use crate::simulator::dialect::Shape;
 use crate::simulator::job::{Job, Stage};
 
 /// The answer to the order.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Dialect, View};
+use super::View;
+use crate::simulator::dialect::Dialect;
 use crate::simulator::job::Stage;
 
 /// How long after its completion a clip can be fetched from OpenAI.

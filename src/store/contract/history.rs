@@ -1,0 +1,210 @@
+//! Random histories of opens, failovers, ends and restarts, beside a model that fits on one page.
+//!
+//! The model knows what each job holds and where; the store must accept and refuse exactly what the
+//! model does, and every balance must be the model's after every step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, proptest};
+use proptest::{collection, option, prop_oneof};
+
+use super::{DATABASES, Database, NOON, Wish, World, adds_up, block_on, month, route, tenant};
+use crate::budget::Account;
+use crate::job::{Event, Hold, State, step};
+use crate::money::MicroUsd;
+use crate::store::{Facts, Job, OpenError};
+
+const TENANTS: [&str; 2] = ["acme", "other"];
+const ROUTES: [&str; 2] = ["north", "south"];
+const MONTHS: [&str; 2] = ["2026-10", "2026-11"];
+const TENANT_CAP: i64 = 60;
+const ROUTE_CAP: i64 = 50;
+const GATEWAY_CAP: i64 = 90;
+const TENANT_MAX: u32 = 6;
+const ROUTE_MAX: u32 = 5;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Open { tenant: usize, route: usize, month: usize, ceiling: i64, price: i64 },
+    Retry { job: usize, route: usize, month: usize, price: i64 },
+    See { job: usize, event: Event, reported: Option<i64>, stale: bool },
+    Restart,
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let open = (0..2usize, 0..2usize, 0..2usize, 0..30i64, 0..30i64).prop_map(|(tenant, route, month, ceiling, price)| Act::Open {
+        tenant,
+        route,
+        month,
+        ceiling,
+        price: price.min(ceiling),
+    });
+    let retry =
+        (any::<usize>(), 0..2usize, 0..2usize, 0..30i64).prop_map(|(job, route, month, price)| Act::Retry { job, route, month, price });
+    let event = proptest::sample::select(Event::ALL.to_vec());
+    let see = (any::<usize>(), event, option::of(-1..40i64), proptest::bool::weighted(0.1));
+    let see = see.prop_map(|(job, event, reported, stale)| Act::See { job, event, reported, stale });
+    prop_oneof![4 => open, 3 => retry, 10 => see, 1 => Just(Act::Restart)]
+}
+
+/// What the model knows of a job: where its money is booked, the gateway's and the tenant's share first.
+struct Known {
+    job: Arc<Job>,
+    tenant: usize,
+    month: usize,
+    at_route: Option<(usize, usize, i64)>,
+}
+
+#[derive(Default)]
+struct Model {
+    jobs: Vec<Known>,
+    /// Held and spent, by account and month.
+    books: BTreeMap<(Account, usize), (i64, i64)>,
+}
+
+impl Model {
+    fn book(&mut self, account: Account, month: usize, held: i64, spent: i64) {
+        let entry = self.books.entry((account, month)).or_default();
+        *entry = (entry.0 + held, entry.1 + spent);
+    }
+
+    fn fits(&self, account: Account, month: usize, amount: i64, cap: i64) -> bool {
+        let (held, spent) = self.books.get(&(account, month)).copied().unwrap_or_default();
+        held + spent + amount <= cap
+    }
+
+    fn route_admits(&self, at: usize, month: usize, price: i64) -> bool {
+        let in_flight = self.jobs.iter().filter(|known| known.job.state.is_in_flight() && known.job.route.as_str() == ROUTES[at]).count();
+        in_flight < ROUTE_MAX as usize && self.fits(route(ROUTES[at]), month, price, ROUTE_CAP)
+    }
+
+    fn admits(&self, wish: &Wish, who: usize, at: usize, month: usize) -> bool {
+        let open = self.jobs.iter().filter(|known| !known.job.state.is_final() && known.tenant == who).count();
+        open < TENANT_MAX as usize
+            && self.fits(Account::Gateway, month, wish.ceiling, GATEWAY_CAP)
+            && self.fits(tenant(TENANTS[who]), month, wish.ceiling, TENANT_CAP)
+            && self.route_admits(at, month, wish.price)
+    }
+
+    /// Moves the money of a job as an edge says.
+    fn end(&mut self, n: usize, hold: Hold, to: State, reported: Option<i64>) {
+        let known = &self.jobs[n];
+        let (who, month, ceiling) = (known.tenant, known.month, known.job.ceiling.get());
+        let at_route = known.at_route;
+        let cost = match hold {
+            Hold::Keep if to == State::Reserved => {
+                if let Some((at, month, price)) = at_route {
+                    self.book(route(ROUTES[at]), month, -price, 0);
+                }
+                self.jobs[n].at_route = None;
+                return;
+            }
+            Hold::Keep => return,
+            Hold::Release => 0,
+            Hold::Settle => reported.filter(|cost| *cost >= 0).unwrap_or(known.job.price.get()).min(ceiling),
+        };
+        self.book(Account::Gateway, month, -ceiling, cost);
+        self.book(tenant(TENANTS[who]), month, -ceiling, cost);
+        if let Some((at, month, price)) = at_route {
+            self.book(route(ROUTES[at]), month, -price, cost);
+        }
+    }
+}
+
+fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wish {
+    Wish {
+        tenant: TENANTS[who],
+        route: ROUTES[at],
+        ceiling,
+        price,
+        period: month(MONTHS[in_month]),
+        gateway_cap: Some(GATEWAY_CAP),
+        tenant_cap: Some(TENANT_CAP),
+        route_cap: Some(ROUTE_CAP),
+        tenant_max: Some(TENANT_MAX),
+        route_max: Some(ROUTE_MAX),
+        at: NOON,
+    }
+}
+
+/// Does one thing to both, and compares.
+async fn act(world: &World, model: &mut Model, act: &Act) {
+    match *act {
+        Act::Restart => unreachable!("the caller restarts"),
+        Act::Open { tenant: who, route: at, month, ceiling, price } => {
+            let wish = wish(who, at, month, ceiling, price);
+            let admitted = model.admits(&wish, who, at, month);
+            let opened = world.open(&wish).await;
+            assert_eq!(opened.is_ok(), admitted, "{act:?}: {opened:?}");
+            let Ok(job) = opened else { return };
+            model.book(Account::Gateway, month, ceiling, 0);
+            model.book(tenant(TENANTS[who]), month, ceiling, 0);
+            model.book(route(ROUTES[at]), month, price, 0);
+            model.jobs.push(Known { job, tenant: who, month, at_route: Some((at, month, price)) });
+        }
+        Act::Retry { job, route: at, month, price } => {
+            let Some(n) = job.checked_rem(model.jobs.len()) else { return };
+            let job = Arc::clone(&model.jobs[n].job);
+            let price = price.min(job.ceiling.get());
+            let attempt = wish(0, at, month, price, price).attempt();
+            let admitted = job.state == State::Reserved && model.route_admits(at, month, price);
+            let opened = world.store.open_attempt(&job, attempt).await;
+            assert_eq!(opened.is_ok(), admitted, "{act:?}: {opened:?}");
+            assert!(job.state == State::Reserved || opened == Err(OpenError::Moved));
+            let Ok(job) = opened else { return };
+            model.book(route(ROUTES[at]), month, price, 0);
+            model.jobs[n].job = job;
+            model.jobs[n].at_route = Some((at, month, price));
+        }
+        Act::See { job, event, reported, stale } => {
+            let Some(n) = job.checked_rem(model.jobs.len()) else { return };
+            let mut job = Job::clone(&model.jobs[n].job);
+            let Ok(step) = step(job.state, event) else { return };
+            // Opening an attempt is a fact of its own, which brings the attempt along.
+            if event == Event::Attempted {
+                return;
+            }
+            job.version -= i64::from(stale);
+            let facts = Facts { reported_cost: reported.map(MicroUsd::new), ..Facts::default() };
+            let applied = world.store.apply(&job, step, facts, NOON).await;
+            assert_eq!(applied.is_ok(), !stale, "{act:?}: {applied:?}");
+            let Ok(job) = applied else { return };
+            model.end(n, step.hold, step.to, reported);
+            model.jobs[n].job = job;
+        }
+    }
+}
+
+async fn compare(world: &World, model: &Model) {
+    for ((account, in_month), expected) in &model.books {
+        assert_eq!(world.balance(account, &month(MONTHS[*in_month]).key).await, *expected, "{account} {in_month}");
+    }
+    for known in &model.jobs {
+        assert_eq!(world.store.job(&known.job.tenant, known.job.id).await.unwrap().as_ref(), Some(&known.job));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_balances_are_the_models(history in collection::vec(acts(), 1..60)) {
+        for (_, fresh) in DATABASES {
+            let database: Arc<dyn Database> = fresh().into();
+            block_on(async {
+                let mut world = World::new(Arc::clone(&database));
+                let mut model = Model::default();
+                for next in &history {
+                    match next {
+                        Act::Restart => world = world.restart(),
+                        next => act(&world, &mut model, next).await,
+                    }
+                    compare(&world, &model).await;
+                }
+                drop(world);
+                adds_up(&*database).await;
+            });
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Cases about what is listed, deleted, reported, and kept from strangers.
+
+use std::time::Duration;
+
+use super::{NOON, Wish, World};
+use crate::clock::Timestamp;
+use crate::id::{CharacterId, JobId, RouteName, TenantName};
+use crate::job::{Event, State};
+use crate::money::MicroUsd;
+use crate::store::{Character, Facts, Job, Page, Removed};
+
+fn acme() -> TenantName {
+    TenantName::new("acme")
+}
+
+async fn page(world: &World, after: Option<&str>, limit: u32, newest_first: bool) -> (Vec<JobId>, bool) {
+    let page = Page { after: after.map(str::to_owned), limit, newest_first };
+    let found = world.store.jobs(&acme(), page).await.unwrap();
+    (found.jobs.iter().map(|job| job.id).collect(), found.has_more)
+}
+
+pub async fn pages(world: World) {
+    let mut made = Vec::new();
+    for _ in 0..7 {
+        made.push(world.open(&Wish::plain()).await.unwrap().id);
+        world.open(&Wish { tenant: "other", ..Wish::plain() }).await.unwrap();
+    }
+    for newest_first in [true, false] {
+        let mut expected = made.clone();
+        if newest_first {
+            expected.reverse();
+        }
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let (ids, has_more) = page(&world, after.as_deref(), 3, newest_first).await;
+            assert!(ids.len() == 3 || !has_more);
+            after = ids.last().map(ToString::to_string);
+            seen.extend(ids);
+            if !has_more {
+                break;
+            }
+        }
+        assert_eq!(seen, expected);
+        assert_eq!(page(&world, None, 7, newest_first).await, (expected, false), "a page that is just full has nothing after it");
+    }
+}
+
+pub async fn any_cursor(world: World) {
+    let job = world.open(&Wish::plain()).await.unwrap();
+    let all = (vec![job.id], false);
+    let none = (vec![], false);
+    for (after, newest_first, expected) in [
+        ("", false, &all),
+        ("", true, &none),
+        ("zzz", false, &none),
+        ("zzz", true, &all),
+        ("video_", false, &all),
+        ("'; DROP TABLE jobs; --", false, &all),
+        ("🦊", true, &all),
+        ("\0", false, &all),
+    ] {
+        assert_eq!(page(&world, Some(after), 10, newest_first).await, *expected, "{after:?}");
+    }
+    assert_eq!(page(&world, None, 0, true).await, (vec![], true));
+    assert_eq!(page(&world, None, u32::MAX, true).await, all);
+}
+
+pub async fn remove(world: World) {
+    let job = world.running(&Wish::plain(), "up-1").await;
+    assert_eq!(world.store.remove(&acme(), job.id, NOON).await, Ok(Removed::StillRunning));
+    let job = world.see(&job, Event::Finished).await;
+    assert_eq!(world.store.remove(&TenantName::new("other"), job.id, NOON).await, Ok(Removed::Unknown));
+
+    let Ok(Removed::Gone(gone)) = world.store.remove(&acme(), job.id, NOON).await else { panic!("it stayed") };
+    assert_eq!(*gone, Job { deleted_at: Some(NOON), version: job.version + 1, ..Job::clone(&job) });
+    assert_eq!(world.store.remove(&acme(), job.id, NOON).await, Ok(Removed::Unknown));
+    assert_eq!(world.store.remove(&acme(), JobId::mint(), NOON).await, Ok(Removed::Unknown));
+
+    let world = world.restart();
+    assert_eq!(world.store.job(&acme(), job.id).await, Ok(None));
+    assert_eq!(page(&world, None, 10, true).await, (vec![], false));
+    assert_eq!(world.store.latest_jobs(None, None, 10).await.unwrap(), [gone]);
+    assert_eq!(world.balances(&Wish::plain()).await, [(0, 800_000); 3]);
+}
+
+pub async fn foreign_tenant(world: World) {
+    let running = world.running(&Wish::plain(), "up-1").await;
+    let ended = world.running(&Wish::plain(), "up-2").await;
+    let ended = world.see(&ended, Event::Finished).await;
+    let stranger = TenantName::new("other");
+    assert_eq!(world.store.job(&stranger, running.id).await, Ok(None));
+    assert_eq!(world.store.job(&stranger, ended.id).await, Ok(None));
+
+    // Nor after a restart, when what has ended is read from the disk again.
+    let world = world.restart();
+    for job in [running, ended] {
+        assert_eq!(world.store.job(&stranger, job.id).await, Ok(None));
+        assert_eq!(world.store.job(&acme(), job.id).await, Ok(Some(job)));
+    }
+    let all = Page { after: None, limit: 10, newest_first: true };
+    assert!(world.store.jobs(&stranger, all).await.unwrap().jobs.is_empty());
+    assert!(world.store.latest_jobs(Some(&stranger), None, 10).await.unwrap().is_empty());
+    assert_eq!(world.store.latest_jobs(Some(&acme()), Some(State::Running), 10).await.unwrap().len(), 1);
+    assert!(world.store.latest_jobs(Some(&acme()), Some(State::Failed), 10).await.unwrap().is_empty());
+}
+
+pub async fn characters(world: World) {
+    let character = Character {
+        id: CharacterId::mint(),
+        tenant: acme(),
+        name: "Ingeborg".to_owned(),
+        route: RouteName::new("north"),
+        upstream_id: "char-1".to_owned(),
+        created_at: NOON,
+    };
+    world.store.add_character(character.clone()).await.unwrap();
+    let world = world.restart();
+    assert_eq!(world.store.character(&TenantName::new("other"), character.id).await, Ok(None));
+    assert_eq!(world.store.character(&acme(), CharacterId::mint()).await, Ok(None));
+    assert_eq!(world.store.character(&acme(), character.id).await, Ok(Some(character)));
+}
+
+pub async fn report(world: World) {
+    // One made after a failover, one that failed, one open; and one of the next day.
+    let charged = |wish: &Wish| {
+        let (mut job, attempt) = wish.parts();
+        job.charge = Some(MicroUsd::new(1_000_000));
+        (job, attempt)
+    };
+    let wish = Wish { ceiling: 900_000, ..Wish::plain() };
+    let (job, attempt) = charged(&wish);
+    let first = world.store.open_job(job, attempt).await.unwrap();
+    let first = world.see(&first, Event::TurnedAway).await;
+    let first = world.store.open_attempt(&first, wish.attempt()).await.unwrap();
+    let first = world.see(&first, Event::Accepted).await;
+    world.see(&first, Event::Finished).await;
+    let (job, attempt) = charged(&wish);
+    let second = world.store.open_job(job, attempt).await.unwrap();
+    world.see(&second, Event::Rejected).await;
+    world.open(&wish).await.unwrap();
+    world.open(&Wish { at: NOON.after(Duration::from_secs(86_400)), ..wish.clone() }).await.unwrap();
+
+    let rows = world.store.report(Timestamp::from_ms(0), Timestamp::from_ms(i64::MAX)).await.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.day.as_str(), row.jobs)).collect::<Vec<_>>(), [("2026-11-23", 3), ("2026-11-24", 1)]);
+    let row = &rows[0];
+    assert_eq!((row.tenant.as_str(), row.route.as_str(), row.model.as_str()), ("acme", "north", "sora-2"));
+    assert_eq!((row.completed, row.failed, row.seconds, row.retries), (1, 1, 8, 1));
+    assert_eq!((row.spent.get(), row.held.get(), row.retry_cost.get(), row.charged.get()), (800_000, 900_000, 800_000, 1_000_000));
+
+    let ms = |n| Timestamp::from_ms(NOON.as_ms() + n);
+    assert!(world.store.report(ms(1), ms(2)).await.unwrap().is_empty());
+    assert_eq!(world.store.report(ms(0), ms(1)).await.unwrap().len(), 1, "the first moment counts, the last does not");
+}
+
+pub async fn overview(world: World) {
+    let wish = Wish { tenant_cap: Some(8_000_000), ..Wish::plain() };
+    world.running(&wish, "up-1").await;
+    world.running(&Wish { at: NOON.before(Duration::from_secs(60)), ..wish.clone() }, "up-2").await;
+    let ended = world.running(&wish, "up-3").await;
+    world.learn(&ended, Event::Finished, Facts::default()).await;
+
+    let overview = world.store.overview().await.unwrap();
+    let open: Vec<_> = overview.open.iter().map(|o| (o.tenant.as_str(), o.route.as_str(), o.state, o.count)).collect();
+    assert_eq!(open, [("acme", "north", State::Running, 2)]);
+    assert_eq!(overview.open[0].oldest_at, NOON.before(Duration::from_secs(60)));
+    let balances: Vec<_> = overview.balances.iter().map(|b| (b.account.as_str(), b.held.get(), b.spent.get(), b.cap)).collect();
+    let cap = Some(MicroUsd::new(8_000_000));
+    assert_eq!(
+        balances,
+        [("gateway", 1_600_000, 800_000, None), ("route:north", 1_600_000, 800_000, None), ("tenant:acme", 1_600_000, 800_000, cap)]
+    );
+    assert_eq!((overview.suspense, overview.overrun), (MicroUsd::ZERO, MicroUsd::ZERO));
+}
+
+pub async fn signing_key(world: World) {
+    let key = world.store.signing_key().await.unwrap();
+    assert_ne!(key, [0; 32]);
+    let world = world.restart();
+    assert_eq!(world.store.signing_key().await, Ok(key));
+}
