@@ -180,7 +180,12 @@ fn unknown_metrics(path: &str, text: &str, known: &BTreeSet<String>) -> Vec<Faul
             let series = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
             if !known.contains(&name) && !series.is_some_and(|series| known.contains(series)) {
                 let what = format!("there is no metric `{name}`");
-                faults.push(Fault { path: path.to_owned(), line: index + 1, what, remedy: "see src/metrics/series.rs for those there are" });
+                faults.push(Fault {
+                    path: path.to_owned(),
+                    line: index + 1,
+                    what,
+                    remedy: "see src/metrics/series.rs for those there are",
+                });
             }
         }
     }

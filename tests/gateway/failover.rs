@@ -284,7 +284,6 @@ async fn a_provider_that_stutters_while_it_works_is_asked_again() {
     let video = acme.ordered(&whale()).await;
     world.misbehave(Faults { poll_500: 300, poll_404: 300, unknown_status: 300, seed: 7, ..Faults::default() });
     eventually("it was asked some ten times", || world.simulator.stats().count("retrieve") > 10).await;
-    assert!(["queued", "in_progress"].iter().any(|status| *status == "queued"));
     assert_ne!(acme.video(id(&video)).await["status"], "failed", "none of this is evidence");
 
     world.turn_clock(Duration::from_secs(60));

@@ -16,3 +16,4 @@ mod content;
 mod budgets;
 mod limits;
 mod failover;
+mod bad_input;
