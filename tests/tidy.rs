@@ -128,6 +128,11 @@ fn empty_names(source: &Source) -> Vec<Fault> {
     let mut faults = Vec::new();
     for kind in ["struct", "enum", "trait", "type", "union"] {
         for (at, name) in declared(&source.code, kind) {
+            // What a trait of somebody else calls its types is not ours to name.
+            let is_associated = kind == "type" && source.code[..at].ends_with(' ');
+            if is_associated {
+                continue;
+            }
             if let Some(word) = EMPTY_WORDS.iter().find(|word| name.ends_with(**word)) {
                 faults.push(source.fault(at, format!("`{name}` ends in `{word}`"), "name it after what it stands for"));
             }
@@ -180,7 +185,12 @@ fn unknown_metrics(path: &str, text: &str, known: &BTreeSet<String>) -> Vec<Faul
             let series = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
             if !known.contains(&name) && !series.is_some_and(|series| known.contains(series)) {
                 let what = format!("there is no metric `{name}`");
-                faults.push(Fault { path: path.to_owned(), line: index + 1, what, remedy: "see src/metrics/series.rs for those there are" });
+                faults.push(Fault {
+                    path: path.to_owned(),
+                    line: index + 1,
+                    what,
+                    remedy: "see src/metrics/series.rs for those there are",
+                });
             }
         }
     }
