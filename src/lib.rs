@@ -16,6 +16,7 @@ mod routes;
 // Edges: who talks to us.
 mod admin;
 mod api;
+mod hooks;
 mod ops;
 
 // Flows: work that spans several parts.
@@ -39,6 +40,7 @@ mod store;
 // Rules: decisions without side effects.
 mod estimate;
 mod link;
+mod signature;
 mod eta;
 mod auth;
 mod plan;
