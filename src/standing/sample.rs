@@ -76,6 +76,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         unknown: UnknownPolicy { grace: Duration::from_secs(120), give_up: Duration::from_secs(86_400), counts_as_spent: true },
         content_hosts: Vec::new(),
         webhook_secrets: Vec::new(),
+        speed: 1,
     };
     (route.name.clone(), Arc::new(route))
 }
@@ -96,6 +97,7 @@ pub fn policy() -> Policy {
         defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
         budget: None,
         routes: BTreeMap::from([route("east", true), route("west", false)]),
+        retired: BTreeMap::new(),
         rules: Vec::new(),
         tenants: BTreeMap::from([tenant("acme", budget(Some("500.00"), Per::Month)), tenant("demo", budget(None, Per::Total))]),
         keys: HashMap::new(),
