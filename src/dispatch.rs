@@ -280,6 +280,7 @@ fn turn_down(error: OpenError, ceiling: MicroUsd) -> Refusal {
             Account::Tenant(name) => Refusal::OverBudget { ceiling, left: Some(left), whose: CapOf::Tenant(name.clone()) },
             Account::Gateway | Account::Route(_) => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
         },
+        OpenError::KeyTaken => Refusal::KeyInUse,
         OpenError::Moved => Refusal::Internal,
         OpenError::Store(why) => Refusal::Unavailable(why),
     }
