@@ -81,6 +81,7 @@ async fn the_metrics_tell_what_a_clip_a_failure_and_a_refusal_came_to() {
     world.misbehave(Faults { script: [Fault::Refuse(429)].into(), ..Faults::default() });
     acme.made(&json!({ "prompt": "a whale", "seconds": "12" })).await;
     acme.wish(&json!({ "prompt": "a whale", "seconds": "12" })).await;
+    acme.wish(&json!({ "prompt": "a whale [moderation]" })).await;
     world.stranger().get("/v1/videos").await;
 
     let seen = scraped(&world).await;
@@ -97,6 +98,7 @@ async fn the_metrics_tell_what_a_clip_a_failure_and_a_refusal_came_to() {
         ("filmgate_charged_cost_microusd_total{tenant=\"acme\"}", 2_000_000.0),
         ("filmgate_ended_total{model=\"sora-2\",route=\"first\",state=\"completed\"}", 1.0),
         ("filmgate_ended_total{model=\"sora-2\",route=\"first\",state=\"failed\"}", 1.0),
+        ("filmgate_ended_total{model=\"sora-2\",route=\"first\",state=\"released\"}", 1.0),
         ("filmgate_attempts_total{model=\"sora-2\",outcome=\"accepted\",route=\"first\"}", 2.0),
         ("filmgate_attempts_total{model=\"sora-2\",outcome=\"rate_limited\",route=\"first\"}", 1.0),
         ("filmgate_retries_total{cause=\"rate_limited\",model=\"sora-2\",route=\"second\"}", 1.0),
@@ -105,7 +107,7 @@ async fn the_metrics_tell_what_a_clip_a_failure_and_a_refusal_came_to() {
         ("filmgate_refusals_total{reason=\"budget\",tenant=\"acme\"}", 1.0),
         ("filmgate_refusals_total{reason=\"key\",tenant=\"none\"}", 1.0),
         ("filmgate_request_duration_seconds_count{operation=\"create\",outcome=\"ok\"}", 3.0),
-        ("filmgate_request_duration_seconds_count{operation=\"create\",outcome=\"refused\"}", 1.0),
+        ("filmgate_request_duration_seconds_count{operation=\"create\",outcome=\"refused\"}", 2.0),
         ("filmgate_route_in_flight{route=\"first\"}", 0.0),
         ("filmgate_route_in_flight_limit{route=\"first\"}", 5.0),
         ("filmgate_unknown_jobs{route=\"first\"}", 0.0),
