@@ -17,3 +17,5 @@ mod budgets;
 mod limits;
 mod failover;
 mod bad_input;
+mod reloading;
+mod admin;
