@@ -101,12 +101,12 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         let gw = gw.clone();
         move |request| routes::answer(gw.clone(), request)
     };
-    servers.spawn(server::serve(listener, server::rim(path), servers.clone(), gw.stop.clone()));
+    servers.spawn(server::serve(listener, server::rim(path), server::Timeouts::default(), servers.clone(), gw.stop.clone()));
     let path = {
         let gw = gw.clone();
         move |request| admin::answer(gw.clone(), request)
     };
-    servers.spawn(server::serve(admin_listener, server::rim(path), servers.clone(), gw.stop.clone()));
+    servers.spawn(server::serve(admin_listener, server::rim(path), server::Timeouts::default(), servers.clone(), gw.stop.clone()));
     info!(%address, %admin, "serving");
     Ok(Running { gw, address, admin, servers })
 }

@@ -122,13 +122,12 @@ pub enum Event {
     WrittenOffSpent,
     /// Written policy ends an unknown attempt: it counts as never accepted.
     WrittenOffFree,
-    /// Its owner deleted it before anything was sent.
-    Deleted,
 }
 
+#[cfg(test)]
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::Attempted,
         Self::Accepted,
         Self::TurnedAway,
@@ -144,7 +143,6 @@ impl Event {
         Self::Absent,
         Self::WrittenOffSpent,
         Self::WrittenOffFree,
-        Self::Deleted,
     ];
 }
 
@@ -189,7 +187,7 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
 
     let (to, hold) = match (from, event) {
         (S::Reserved, E::Attempted) => (S::Submitting, H::Keep),
-        (S::Reserved, E::Exhausted | E::Rejected | E::Deleted) => (S::Released, H::Release),
+        (S::Reserved, E::Exhausted | E::Rejected) => (S::Released, H::Release),
 
         (S::Submitting, E::Unclear) => (S::Unknown, H::Keep),
         (S::Submitting | S::Unknown, E::Accepted | E::Queued) => (S::Accepted, H::Keep),

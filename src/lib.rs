@@ -19,6 +19,7 @@ mod routes;
 // Edges: who talks to us.
 mod admin;
 mod api;
+mod hooks;
 mod ops;
 
 // Flows: work that spans several parts.
@@ -42,6 +43,7 @@ mod store;
 // Rules: decisions without side effects.
 mod estimate;
 mod link;
+mod signature;
 mod eta;
 mod auth;
 mod plan;

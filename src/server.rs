@@ -4,6 +4,8 @@
 //! Tower stands at this rim only, with layers that cannot fail. Whatever may refuse a request is a step
 //! in the path with a refusal of its own.
 
+mod framing;
+mod guarded;
 mod stall;
 
 use std::convert::Infallible;
@@ -11,15 +13,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, ready};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::Service as HyperService;
+use hyper::service::{Service as HyperService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,20 +33,16 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::refusal::Refusal;
 use crate::reply::{self, BodyError, Reply};
+use framing::{Framing, Objection, Verdict};
+use guarded::Guarded;
 use stall::Stalling;
 
 /// Connections at a time, per listener.
 const CONNECTIONS_MAX: usize = 20_000;
-/// A new connection must say something within this time.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two requests of a connection, the next one's headers included.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// A client that takes nothing for so long has gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// After an accept failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A request's headers, all together, bytes.
@@ -52,6 +52,26 @@ const HEADERS_MAX: usize = 100;
 
 /// How HTTP/2 connections begin.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Until a new connection says something.
+    pub first_byte: Duration,
+    /// From the first byte of a request's head to its last.
+    pub head: Duration,
+    /// Between two requests of a connection.
+    pub idle: Duration,
+    /// Until it takes something of what is written; who takes nothing for so long has gone.
+    pub write: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let secs = Duration::from_secs;
+        Self { first_byte: secs(10), head: secs(10), idle: secs(60), write: secs(60) }
+    }
+}
 
 /// What answers requests.
 pub type Rim = BoxCloneSyncService<Request<Incoming>, Reply, Infallible>;
@@ -96,7 +116,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts connections until `stop`, then lets those that are under way finish their requests. Every
 /// connection is a task of `tasks`, which the caller waits for.
-pub async fn serve(listener: TcpListener, rim: Rim, tasks: TaskTracker, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, rim: Rim, timeouts: Timeouts, tasks: TaskTracker, stop: CancellationToken) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
@@ -108,7 +128,7 @@ pub async fn serve(listener: TcpListener, rim: Rim, tasks: TaskTracker, stop: Ca
             Ok((stream, _)) => {
                 let (rim, stop) = (rim.clone(), stop.clone());
                 tasks.spawn(async move {
-                    connection(stream, rim, stop).await;
+                    connection(stream, rim, timeouts, stop).await;
                     drop(seat);
                 });
             }
@@ -121,21 +141,20 @@ pub async fn serve(listener: TcpListener, rim: Rim, tasks: TaskTracker, stop: Ca
 }
 
 /// One connection, from its first byte to its end.
-async fn connection(stream: TcpStream, rim: Rim, stop: CancellationToken) {
+async fn connection(stream: TcpStream, rim: Rim, timeouts: Timeouts, stop: CancellationToken) {
     // A reply is written whole; waiting to fill a segment only delays its last part.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "nodelay");
     }
     let speaks_h2 = tokio::select! {
         () = stop.cancelled() => return,
-        preface = tokio::time::timeout(FIRST_BYTE_TIMEOUT, is_h2(&stream)) => match preface {
+        preface = tokio::time::timeout(timeouts.first_byte, is_h2(&stream)) => match preface {
             Ok(Ok(speaks_h2)) => speaks_h2,
             Ok(Err(_)) | Err(_) => return,
         },
     };
-    let io = TokioIo::new(Stalling::new(stream, WRITE_TIMEOUT));
-    let service = TowerToHyperService::new(rim);
-    let ended = if speaks_h2 { over_h2(io, service, stop).await } else { over_h1(io, service, stop).await };
+    let stream = Stalling::new(stream, timeouts.write);
+    let ended = if speaks_h2 { over_h2(stream, rim, timeouts, stop).await } else { over_h1(stream, rim, timeouts, stop).await };
     if let Err(error) = ended {
         debug!(%error, "a connection ended early");
     }
@@ -160,20 +179,18 @@ async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-type Io = TokioIo<Stalling<TcpStream>>;
-
-async fn over_h1<S>(io: Io, service: S, stop: CancellationToken) -> hyper::Result<()>
-where
-    S: HyperService<Request<Incoming>, Response = Reply, Error = Infallible>,
-{
+async fn over_h1(stream: Stalling<TcpStream>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
+    let verdict = Verdict::default();
+    let framing = Framing::new(HEADER_BYTES_MAX, HEADERS_MAX, verdict.clone());
+    let io = TokioIo::new(Guarded::new(stream, framing, timeouts.head));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_TIMEOUT)
+            .header_read_timeout(timeouts.idle)
             .max_headers(HEADERS_MAX)
             .max_header_size(HEADER_BYTES_MAX)
             .max_buf_size(HEADER_BYTES_MAX * 2)
-            .serve_connection(io, service)
+            .serve_connection(io, believing(verdict, rim))
     );
     tokio::select! {
         ended = connection.as_mut() => ended,
@@ -184,11 +201,25 @@ where
     }
 }
 
-async fn over_h2<S>(io: Io, service: S, stop: CancellationToken) -> hyper::Result<()>
-where
-    S: HyperService<Request<Incoming>, Response = Reply, Error = Infallible>,
-    S::Future: Send + 'static,
-{
+/// What answers the requests of one connection that the guard does not object to.
+fn believing(verdict: Verdict, rim: Rim) -> impl HyperService<Request<Incoming>, Response = Reply, Error = Infallible, Future: Send> {
+    let (path, requests) = (TowerToHyperService::new(rim), AtomicU64::new(0));
+    service_fn(move |request| {
+        // Requests of a connection come in the order in which the guard read them.
+        match verdict.against(requests.fetch_add(1, Ordering::Relaxed)) {
+            None => Either::Left(path.call(request)),
+            Some(objection) => Either::Right(ready(Ok(misframed(objection)))),
+        }
+    })
+}
+
+/// The answer to a request that no handler may see; the connection ends with it.
+fn misframed(objection: Objection) -> Reply {
+    info!(why = objection.why, "a connection is badly framed and is closed");
+    reply::refused(&Refusal::Malformed(objection.why))
+}
+
+async fn over_h2(stream: Stalling<TcpStream>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -197,9 +228,9 @@ where
             .initial_connection_window_size(1024 * 1024)
             .max_header_list_size(16 * 1024)
             .max_local_error_reset_streams(100)
-            .keep_alive_interval(IDLE_TIMEOUT)
-            .keep_alive_timeout(FIRST_BYTE_TIMEOUT)
-            .serve_connection(io, service)
+            .keep_alive_interval(timeouts.idle)
+            .keep_alive_timeout(timeouts.first_byte)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(rim))
     );
     tokio::select! {
         ended = connection.as_mut() => ended,
@@ -209,3 +240,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

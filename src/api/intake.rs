@@ -9,6 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
 
 use crate::auth;
 use crate::gateway::Gateway;
@@ -16,11 +17,24 @@ use crate::policy::{Policy, Tenant};
 use crate::refusal::Refusal;
 use crate::wire;
 
-/// For a whole body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(120);
-/// A body that brings less than [`BODY_BYTES_PER_WINDOW`] in this time has stopped coming.
-const BODY_WINDOW: Duration = Duration::from_secs(10);
-const BODY_BYTES_PER_WINDOW: usize = 10 * 1024;
+/// How long a body waits for room in memory.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How fast a body must come.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// For all of it.
+    whole: Duration,
+    /// A body that brings less than `bytes_per_window` in this time has stopped coming.
+    window: Duration,
+    bytes_per_window: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { whole: Duration::from_secs(120), window: Duration::from_secs(10), bytes_per_window: 10 * 1024 }
+    }
+}
 
 /// A request whose sender is known. Holds the one snapshot of the policy that decides about it.
 #[derive(Clone, Debug)]
@@ -70,24 +84,29 @@ pub async fn form(gw: &Gateway, policy: &Policy, request: Request<Incoming>) -> 
         return Err(Refusal::BodyTooLarge { bytes_max });
     }
     let kib = u32::try_from(expected / 1024 + 1).unwrap_or(u32::MAX);
-    let _room = tokio::time::timeout(BODY_WINDOW, gw.body_kib.acquire_many(kib))
+    let _room = tokio::time::timeout(ROOM_TIMEOUT, gw.body_kib.acquire_many(kib))
         .await
         .map_err(|_| Refusal::Overloaded)?
         .map_err(|_| Refusal::Stopping)?;
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(body, bytes_max)).await.map_err(|_| Refusal::BodyTimeout)??;
+    let bytes = collect(body, bytes_max, Pace::default()).await?;
     let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     Ok(wire::read_form(content_type, bytes).await?)
 }
 
-async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
+/// All of a body, unless it is too large or too slow.
+async fn collect(body: Incoming, bytes_max: usize, pace: Pace) -> Result<Bytes, Refusal> {
+    tokio::time::timeout(pace.whole, frames(body, bytes_max, pace)).await.map_err(|_| Refusal::BodyTimeout)?
+}
+
+async fn frames(mut body: Incoming, bytes_max: usize, pace: Pace) -> Result<Bytes, Refusal> {
     let mut bytes = BytesMut::new();
-    let (mut window_ends, mut in_window) = (tokio::time::Instant::now() + BODY_WINDOW, 0);
+    let (mut window_ends, mut in_window) = (Instant::now() + pace.window, 0);
     loop {
         let frame = match tokio::time::timeout_at(window_ends, body.frame()).await {
             Ok(Some(frame)) => frame.map_err(|_| Refusal::Malformed("The request body ended early or is badly framed."))?,
             Ok(None) => return Ok(bytes.freeze()),
-            Err(_) if in_window >= BODY_BYTES_PER_WINDOW => {
-                (window_ends, in_window) = (tokio::time::Instant::now() + BODY_WINDOW, 0);
+            Err(_) if in_window >= pace.bytes_per_window => {
+                (window_ends, in_window) = (Instant::now() + pace.window, 0);
                 continue;
             }
             Err(_) => return Err(Refusal::BodyTimeout),
@@ -101,3 +120,6 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

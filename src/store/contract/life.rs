@@ -172,10 +172,12 @@ pub async fn hasten(world: World) {
     let job = world.running(&Wish::plain(), "up-1").await;
     let job = world.learn(&job, Event::Running, Facts { due_at: Some(later(300)), ..Facts::default() }).await;
     assert!(world.store.lease_due(later(1), LEASE, 1).await.unwrap().is_empty());
-    world.store.hasten(job.id, later(1)).await.unwrap();
-    world.store.hasten(job.id, later(200)).await.unwrap();
+    let north = RouteName::new("north");
+    assert_eq!(world.store.hasten(&north, "up-1", later(1)).await, Ok(true));
+    assert_eq!(world.store.hasten(&north, "up-1", later(200)).await, Ok(true));
+    assert_eq!(world.store.hasten(&RouteName::new("south"), "up-1", later(0)).await, Ok(false), "an id is a route's own");
     assert_eq!(world.store.lease_due(later(1), LEASE, 1).await, Ok(vec![job]), "hastening moves no version");
-    world.store.hasten(JobId::mint(), NOON).await.unwrap();
+    assert_eq!(world.store.hasten(&north, "up-2", later(0)).await, Ok(false));
 }
 
 pub async fn recover(world: World) {

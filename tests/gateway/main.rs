@@ -1,0 +1,19 @@
+//! The gateway through its front door: one process, real sockets, a provider with a bill of its own.
+//!
+//! One binary, because linking the gateway once is what takes the time. Each module is a page of what
+//! the gateway promises; [`world`] is where it all takes place and what must hold at the end of every
+//! test, [`client`] is how anybody in it talks.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod client;
+mod things;
+mod world;
+
+mod creating;
+mod reading;
+mod content;
+mod budgets;
+mod limits;
+mod failover;
+mod bad_input;
