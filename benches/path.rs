@@ -34,7 +34,7 @@ base_url = "http://127.0.0.1:2/v1"
 seconds = [4, 8, 12]
 price = "0.12"
 [[rules]]
-when = { model = "sora-2-pro" }
+when = { seconds = 12 }
 routes = ["second"]
 [[rules]]
 routes = { first = 80, second = 20 }
