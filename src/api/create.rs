@@ -185,12 +185,7 @@ async fn detached(gw: &Arc<Gateway>, order: Order, answer_after: Duration) -> Re
     let (tell, on_disk) = oneshot::channel();
     let mut task = gw.tasks.spawn({
         let gw = gw.clone();
-        let work = async move {
-            let outcome = dispatch(&gw, order, tell).await;
-            gw.due.notify_one();
-            outcome
-        };
-        work.in_current_span()
+        async move { dispatch(&gw, order, tell).await }.in_current_span()
     });
     let known = tokio::time::timeout(answer_after, &mut task).await;
     match known {
