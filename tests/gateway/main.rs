@@ -10,3 +10,6 @@ mod client;
 mod world;
 
 mod creating;
+mod crashing;
+mod draining;
+mod process;

@@ -386,10 +386,10 @@ pub fn route(name: &str, provider: &str, path: &str, more: &str, models: [&str; 
 // ── Things ──
 
 /// Where one world keeps its files; gone with it.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("world-{}-{number}", std::process::id()));
