@@ -22,8 +22,7 @@ use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::policy::{Current, Policy, StoreUrl};
 use crate::reload::Reloader;
-use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::store::{Sqlite, Store};
 use crate::upstream::Upstream;
 use crate::{admin, jobs, ops, routes, server};
 

@@ -23,6 +23,8 @@ pub struct Health(Mutex<HashMap<RouteName, Lately>>);
 struct Lately {
     failures: u32,
     resting_until: Option<Instant>,
+    /// Whether it rests because it asked to, and not because it failed.
+    by_request: bool,
 }
 
 impl Health {
@@ -36,20 +38,26 @@ impl Health {
         self.change(route, |lately| {
             lately.failures += 1;
             if lately.failures >= FAILURES_IN_A_ROW {
-                lately.resting_until = Some(Instant::now() + REST);
+                (lately.resting_until, lately.by_request) = (Some(Instant::now() + REST), false);
             }
         });
     }
 
     /// The route asked to be left alone for a while.
     pub fn rests(&self, route: &RouteName, wait: Duration) {
-        self.change(route, |lately| lately.resting_until = Some(Instant::now() + wait));
+        self.change(route, |lately| (lately.resting_until, lately.by_request) = (Some(Instant::now() + wait), true));
     }
 
     /// Whether the route is better asked last.
     pub fn is_resting(&self, route: &RouteName) -> bool {
         let lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lately.get(route).and_then(|l| l.resting_until).is_some_and(|until| until > Instant::now())
+    }
+
+    /// Whether the route seems down, so that a free question is worth asking: an answer ends its rest.
+    pub fn is_failing(&self, route: &RouteName) -> bool {
+        let lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.get(route).is_some_and(|l| !l.by_request && l.resting_until.is_some_and(|until| until > Instant::now()))
     }
 
     /// Forgets routes that the policy does not know any more.

@@ -80,6 +80,7 @@ macro_rules! id {
             }
 
             /// Bits for a decision that must be stable for this id.
+            #[allow(dead_code, reason = "not every kind of id decides something")]
             pub fn seed(&self) -> u64 {
                 self.0.as_u64_pair().1
             }

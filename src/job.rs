@@ -68,16 +68,11 @@ impl State {
     pub const fn is_in_flight(self) -> bool {
         matches!(self, Self::Submitting | Self::Unknown | Self::Accepted | Self::Running)
     }
-
-    /// Whether there is an upstream job to ask about.
-    pub const fn is_polled(self) -> bool {
-        matches!(self, Self::Accepted | Self::Running)
-    }
 }
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -127,13 +122,12 @@ pub enum Event {
     WrittenOffSpent,
     /// Written policy ends an unknown attempt: it counts as never accepted.
     WrittenOffFree,
-    /// Its owner deleted it before anything was sent.
-    Deleted,
 }
 
+#[cfg(test)]
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::Attempted,
         Self::Accepted,
         Self::TurnedAway,
@@ -149,7 +143,6 @@ impl Event {
         Self::Absent,
         Self::WrittenOffSpent,
         Self::WrittenOffFree,
-        Self::Deleted,
     ];
 }
 
@@ -194,7 +187,7 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
 
     let (to, hold) = match (from, event) {
         (S::Reserved, E::Attempted) => (S::Submitting, H::Keep),
-        (S::Reserved, E::Exhausted | E::Rejected | E::Deleted) => (S::Released, H::Release),
+        (S::Reserved, E::Exhausted | E::Rejected) => (S::Released, H::Release),
 
         (S::Submitting, E::Unclear) => (S::Unknown, H::Keep),
         (S::Submitting | S::Unknown, E::Accepted | E::Queued) => (S::Accepted, H::Keep),

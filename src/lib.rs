@@ -16,6 +16,7 @@ mod routes;
 // Edges: who talks to us.
 mod admin;
 mod api;
+mod hooks;
 mod ops;
 
 // Flows: work that spans several parts.
@@ -39,15 +40,16 @@ mod store;
 // Rules: decisions without side effects.
 mod estimate;
 mod link;
+mod signature;
 mod eta;
 mod auth;
 mod plan;
 mod price;
 mod wire;
+mod budget;
 mod policy;
 mod provider;
 mod job;
-mod budget;
 
 // A provider of our own; uses the words and nothing else.
 pub mod simulator;

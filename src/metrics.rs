@@ -27,7 +27,7 @@ use crate::policy::Policy;
 use crate::store::{Job, Overview};
 
 pub use family::Series;
-pub use words::{AttemptOutcome, NoticeOutcome, Operation, Outcome, PollOutcome, Refusal, UpstreamCall, WebhookOutcome};
+pub use words::{AttemptOutcome, Operation, Outcome, PollOutcome, Refusal, UpstreamCall, WebhookOutcome};
 
 use names::{Names, OTHER};
 use series::{Events, Levels};
@@ -170,11 +170,6 @@ impl Metrics {
     /// A provider called back.
     pub fn webhook(&self, route: &RouteName, outcome: WebhookOutcome) {
         self.events.webhooks_total.add([self.names.load().route(route.as_str()), outcome.as_str()], 1);
-    }
-
-    /// We tried to deliver a notice.
-    pub fn notice(&self, outcome: NoticeOutcome) {
-        self.events.notices_total.add([outcome.as_str()], 1);
     }
 
     /// A route answered one call of ours, or did not in time.

@@ -136,106 +136,39 @@ const INVALID: &str = "invalid_request_error";
 
 impl Refusal {
     /// What the client is told.
+    #[rustfmt::skip]
     pub fn told(&self) -> Told {
         use StatusCode as S;
         match self {
-            Self::Unauthenticated => told(
-                S::UNAUTHORIZED,
-                INVALID,
-                "invalid_api_key",
-                "Incorrect API key provided. Send a key of this gateway as 'Authorization: Bearer KEY'.",
-            ),
+            Self::Unauthenticated => client(S::UNAUTHORIZED, "invalid_api_key", "Incorrect API key provided. Send a key of this gateway as 'Authorization: Bearer KEY'."),
             Self::Invalid(fault) => invalid(fault),
-            Self::Malformed(what) => told(S::BAD_REQUEST, INVALID, "malformed_request", what),
-            Self::NoSuchPath => told(S::NOT_FOUND, INVALID, "unknown_url", "Unknown request URL. The videos API is under /v1/videos."),
-            Self::MethodNotAllowed => told(S::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", "This URL has no such method."),
-            Self::Expectation => told(S::EXPECTATION_FAILED, INVALID, "expectation_failed", "Only 'Expect: 100-continue' can be met."),
-            Self::BodyTimeout => told(S::REQUEST_TIMEOUT, INVALID, "body_timeout", "The request body did not arrive in time.").again(1),
-            Self::BodyTooLarge { bytes_max } => told(
-                S::PAYLOAD_TOO_LARGE,
-                INVALID,
-                "request_too_large",
-                &format!("The request body is larger than the {bytes_max} bytes that this gateway takes."),
-            ),
-            Self::NoSuchVideo => told(S::NOT_FOUND, INVALID, "video_not_found", "There is no video with this id.").about("video_id"),
-            Self::NoSuchCharacter => {
-                told(S::NOT_FOUND, INVALID, "character_not_found", "There is no character with this id.").about("character_id")
-            }
-            Self::NotReady => {
-                told(S::NOT_FOUND, INVALID, "video_not_ready", "Video is not ready yet, use GET /v1/videos/{video_id} to check its status.")
-            }
-            Self::NotTerminal => told(
-                S::CONFLICT,
-                INVALID,
-                "video_not_terminal",
-                "This video is still being made. It can be deleted once it is completed or failed.",
-            ),
-            Self::NotMade => told(S::NOT_FOUND, INVALID, "video_failed", "This video failed, so it has no content."),
-            Self::Expired => told(S::GONE, INVALID, "video_expired", "The content of this video has expired."),
-            Self::Unsupported(what) => told(S::BAD_REQUEST, INVALID, "unsupported", what),
+            Self::Malformed(what) => client(S::BAD_REQUEST, "malformed_request", what),
+            Self::NoSuchPath => client(S::NOT_FOUND, "unknown_url", "Unknown request URL. The videos API is under /v1/videos."),
+            Self::MethodNotAllowed => client(S::METHOD_NOT_ALLOWED, "method_not_allowed", "This URL has no such method."),
+            Self::Expectation => client(S::EXPECTATION_FAILED, "expectation_failed", "Only 'Expect: 100-continue' can be met."),
+            Self::BodyTimeout => client(S::REQUEST_TIMEOUT, "body_timeout", "The request body did not arrive in time.").again(1),
+            Self::BodyTooLarge { bytes_max } => client(S::PAYLOAD_TOO_LARGE, "request_too_large", &format!("The request body is larger than the {bytes_max} bytes that this gateway takes.")),
+            Self::NoSuchVideo => client(S::NOT_FOUND, "video_not_found", "There is no video with this id.").about("video_id"),
+            Self::NoSuchCharacter => client(S::NOT_FOUND, "character_not_found", "There is no character with this id.").about("character_id"),
+            Self::NotReady => client(S::NOT_FOUND, "video_not_ready", "Video is not ready yet, use GET /v1/videos/{video_id} to check its status."),
+            Self::NotTerminal => client(S::CONFLICT, "video_not_terminal", "This video is still being made. It can be deleted once it is completed or failed."),
+            Self::NotMade => client(S::NOT_FOUND, "video_failed", "This video failed, so it has no content."),
+            Self::Expired => client(S::GONE, "video_expired", "The content of this video has expired."),
+            Self::Unsupported(what) => client(S::BAD_REQUEST, "unsupported", what),
             Self::NoPlan(why) => no_plan(why),
-            Self::Denied => {
-                told(S::BAD_REQUEST, INVALID, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt")
-            }
-            Self::PromptTooLong { chars_max } => told(
-                S::BAD_REQUEST,
-                INVALID,
-                "string_above_max_length",
-                &format!("The prompt is longer than the {chars_max} characters that this gateway takes."),
-            )
-            .about("prompt"),
-            Self::RateLimited { wait } => {
-                told(S::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", "Too many requests. Try again later.").after(*wait)
-            }
-            Self::TenantFull { in_flight } => told(
-                S::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-                "concurrency_limit_exceeded",
-                &format!("{in_flight} videos are being made for you already, which is your limit. Try again when one is done."),
-            )
-            .again(10),
-            Self::RoutesFull { wait } => told(
-                S::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-                "rate_limit_exceeded",
-                "Everybody who could make this video is busy. Try again later.",
-            )
-            .after(*wait),
+            Self::Denied => client(S::BAD_REQUEST, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt"),
+            Self::PromptTooLong { chars_max } => client(S::BAD_REQUEST, "string_above_max_length", &format!("The prompt is longer than the {chars_max} characters that this gateway takes.")).about("prompt"),
+            Self::RateLimited { wait } => busy("rate_limit_exceeded", "Too many requests. Try again later.").after(*wait),
+            Self::TenantFull { in_flight } => busy("concurrency_limit_exceeded", &format!("{in_flight} videos are being made for you already, which is your limit. Try again when one is done.")).again(10),
+            Self::RoutesFull { wait } => busy("rate_limit_exceeded", "Everybody who could make this video is busy. Try again later.").after(*wait),
             Self::OverBudget { ceiling, left, whose } => over_budget(*ceiling, *left, whose),
-            Self::Rejected(rejection) => Told {
-                status: rejection.status,
-                kind: INVALID,
-                code: rejection.code.clone(),
-                param: rejection.param.clone(),
-                message: rejection.message.clone(),
-                retry_after_secs: None,
-            },
-            Self::NoRoute { wait, .. } => told(
-                S::SERVICE_UNAVAILABLE,
-                "service_unavailable_error",
-                "no_route_available",
-                "Nobody who could make this video can be reached at the moment. Nothing was charged.",
-            )
-            .after(*wait),
-            Self::Upstream => {
-                told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2)
-            }
-            Self::Unavailable(_) => told(
-                S::SERVICE_UNAVAILABLE,
-                "service_unavailable_error",
-                "ledger_unavailable",
-                "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.",
-            )
-            .again(5),
-            Self::Stopping => {
-                told(S::SERVICE_UNAVAILABLE, "service_unavailable_error", "server_is_stopping", "The gateway is restarting.").again(2)
-            }
-            Self::Overloaded => {
-                told(S::SERVICE_UNAVAILABLE, "service_unavailable_error", "server_is_overloaded", "Too much at once.").again(1)
-            }
-            Self::Internal => {
-                told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. Nothing was ordered.")
-            }
+            Self::Rejected(rejection) => mirrored(rejection),
+            Self::NoRoute { wait, .. } => down("no_route_available", "Nobody who could make this video can be reached at the moment. Nothing was charged.").after(*wait),
+            Self::Upstream => told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2),
+            Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
+            Self::Stopping => down("server_is_stopping", "The gateway is restarting.").again(2),
+            Self::Overloaded => down("server_is_overloaded", "Too much at once.").again(1),
+            Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. Nothing was ordered."),
         }
     }
 
@@ -280,6 +213,33 @@ impl Refusal {
 
 fn told(status: StatusCode, kind: &'static str, code: &str, message: &str) -> Told {
     Told { status, kind, code: Some(code.to_owned()), param: None, message: message.to_owned(), retry_after_secs: None }
+}
+
+/// The request is at fault.
+fn client(status: StatusCode, code: &str, message: &str) -> Told {
+    told(status, INVALID, code, message)
+}
+
+/// The same request may pass later.
+fn busy(code: &str, message: &str) -> Told {
+    told(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message)
+}
+
+/// The gateway, or everybody behind it, is not up to it now.
+fn down(code: &str, message: &str) -> Told {
+    told(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable_error", code, message)
+}
+
+/// What an upstream said of the wish itself.
+fn mirrored(rejection: &Rejection) -> Told {
+    Told {
+        status: rejection.status,
+        kind: INVALID,
+        code: rejection.code.clone(),
+        param: rejection.param.clone(),
+        message: rejection.message.clone(),
+        retry_after_secs: None,
+    }
 }
 
 impl Told {

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, info, info_span};
 use crate::api::create::Making;
 use crate::api::{Caller, character, content, create, models, read, remove};
 use crate::gateway::Gateway;
+use crate::hooks;
 use crate::id::{CharacterId, JobId, RequestId, TenantName};
 use crate::metrics::{Operation, Outcome};
 use crate::refusal::Refusal;
@@ -22,6 +23,9 @@ use crate::reply::{self, Reply};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 const VERSION: HeaderName = HeaderName::from_static("openai-version");
+
+/// Where providers call back: `/hooks/{route}`.
+const HOOKS: &str = "/hooks/";
 
 /// Answers one request of a client.
 pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
@@ -98,6 +102,9 @@ fn segments(path: &str) -> Option<Vec<&str>> {
 /// What a request is about, for the metrics: a closed set, whatever the path.
 fn operation(request: &Request<Incoming>) -> Operation {
     use Operation as O;
+    if request.method() == Method::POST && request.uri().path().starts_with(HOOKS) {
+        return O::Hook;
+    }
     let segments = segments(request.uri().path()).unwrap_or_default();
     match (request.method(), segments.as_slice()) {
         (&Method::POST, ["videos"]) => O::Create,
@@ -125,6 +132,9 @@ async fn handle(
     use Operation as O;
     let uri = request.uri().clone();
     let (query, authority) = (uri.query(), uri.authority().map(http::uri::Authority::as_str));
+    if operation == O::Hook {
+        return hooks::hook(gw, uri.path().trim_start_matches(HOOKS), request).await;
+    }
     let segments = segments(uri.path()).ok_or(Refusal::NoSuchPath)?;
     if operation == O::Content {
         return content::content(gw, request.headers(), query, job_id(segments[1])?).await;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
-use http::{Request, Response, Uri};
+use http::{Response, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -69,8 +69,6 @@ pub struct Upstream {
 pub enum DownloadError {
     /// The dialect has no such file.
     Unsupported(&'static str),
-    /// They are gone, or not there yet.
-    Gone,
     /// The upstream did not answer, or not with bytes.
     Failed(String),
 }
@@ -140,6 +138,12 @@ impl Upstream {
     /// Deletes a finished job there; `None` if the dialect cannot.
     pub async fn delete(&self, route: &Route, job: Handle<'_>) -> Option<Result<(), AskError>> {
         self.ask(route, |endpoint, proof| route.provider.delete(endpoint, proof, job)).await
+    }
+
+    /// Whether it answers something free.
+    pub async fn ping(&self, route: &Route) -> Result<(), AskError> {
+        let asked = self.ask(route, |endpoint, proof| Some(route.provider.ping(endpoint, proof))).await;
+        asked.unwrap_or(Ok(()))
     }
 
     /// The bytes of a finished job: the reply's head, its body still on the wire.

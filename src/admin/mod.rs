@@ -33,6 +33,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/metrics") => scrape(&gw).await,
         (&Method::GET, "/api/status") => status(&gw).await,
         (&Method::GET, "/api/jobs") => jobs(&gw).await,
+        (&Method::GET, "/api/series") => as_json(&metrics::catalogue()),
         (&Method::POST, "/api/reload") => reload(&gw, &request).await,
         (_, "/api/reload") => reply::with(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "POST reloads\n"),
         (&Method::GET, path) => file(path),

@@ -54,7 +54,6 @@ pub async fn content(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id:
     match answer {
         Ok(reply) => pass_on(reply, &job, variant),
         Err(DownloadError::Unsupported(what)) => Err(Refusal::Unsupported(what)),
-        Err(DownloadError::Gone) => Err(Refusal::Expired),
         Err(DownloadError::Failed(why)) => {
             warn!(job.id = %job.id, route.name = %route.name, why, "content could not be fetched");
             Err(Refusal::Upstream)

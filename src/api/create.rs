@@ -11,7 +11,7 @@ use http::Request;
 use http::header::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, debug};
 
 use super::intake::{self, Caller};
 use super::view;
@@ -94,6 +94,7 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant) -> Res
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
     let pin = source.as_ref().map(|job| Pin { route: job.route.clone(), model: job.model.clone(), seconds: job.seconds, size: job.size });
     let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), at.utc_date(), id.seed())?;
+    debug!(job.id = %id, rule = plan.rule, passed_over = ?plan.passed_over, "planned");
     if let Some(route) = lives_on {
         plan.candidates.retain(|candidate| candidate.route.name == route);
     }

@@ -16,7 +16,7 @@ use crate::id::JobId;
 use crate::job::{Event, IllegalStep, State, step};
 use crate::metrics::{PollOutcome, UpstreamCall};
 use crate::policy::Route;
-use crate::provider::{AskError, Handle, Phase, Progress};
+use crate::provider::{AskError, Handle, Phase, Progress, is_known_status};
 use crate::store::{ApplyError, Facts, Job, JobError};
 
 /// A job that its upstream does not know is lost after so many answers of that kind…
@@ -145,7 +145,13 @@ fn note(gw: &Gateway, job: &Job, answer: &Result<Progress, AskError>) {
             warn!(job.id = %job.id, route.name = %job.route, why, "a poll was not answered");
         }
         Err(AskError::RateLimited { .. } | AskError::NotFound | AskError::Refused(_)) => {}
-        Ok(_) => gw.health.answered(&job.route),
+        Ok(progress) => {
+            gw.health.answered(&job.route);
+            if !is_known_status(&progress.raw_status) {
+                gw.metrics.unknown_status(&job.route);
+                warn!(job.id = %job.id, route.name = %job.route, status = progress.raw_status, "a status nobody knows; taken for being at work");
+            }
+        }
     }
     if is_overdue(job, gw.clock.now()) {
         gw.metrics.overdue(&job.route, &job.model);

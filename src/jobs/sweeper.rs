@@ -28,6 +28,10 @@ pub async fn run(gw: Arc<Gateway>) {
     loop {
         let policy = gw.policy.snapshot();
         for route in policy.routes.values().chain(policy.retired.values()) {
+            if gw.health.is_failing(&route.name) && gw.upstream.ping(route).await.is_ok() {
+                info!(route.name = %route.name, "answers again");
+                gw.health.answered(&route.name);
+            }
             if let Err(why) = sweep(&gw, route).await {
                 warn!(route.name = %route.name, %why, "not swept");
             }

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use serde::Serialize;
 
 /// What one series is, as it is declared and as people read it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Series {
     /// Its whole name.
     pub name: &'static str,

@@ -22,7 +22,7 @@ families! {
     Events {
         /// Time from a request's first byte to the head of its answer; `_count` is the number of requests.
         request_duration_seconds: Histograms["operation", "outcome"] in ANSWER,
-        /// Our own share of the time to answer a paid request: waiting for providers is left out.
+        /// Our own share of the time to answer a request: waiting for providers is left out.
         overhead_seconds: Histograms[] in OVERHEAD,
         /// Requests that were turned down by us, by reason; without a known key the tenant is `none`.
         refusals_total: Counters["tenant", "reason"],
@@ -52,8 +52,6 @@ families! {
         unknown_statuses_total: Counters["route"],
         /// Callbacks received from a route, by what became of them.
         webhooks_total: Counters["route", "outcome"],
-        /// Events owed to tenants and operators, by how their delivery went.
-        notices_total: Counters["outcome"],
         /// Time that a route took to answer one call of ours.
         upstream_duration_seconds: Histograms["route", "call"] in ANSWER,
         /// Readings of the policy file, by whether it was put in force.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::names::{Names, TENANTS_MAX};
-use super::{AttemptOutcome, Metrics, NoticeOutcome, Operation, Outcome, PollOutcome, Refusal, UpstreamCall, WebhookOutcome, catalogue};
+use super::{AttemptOutcome, Metrics, Operation, Outcome, PollOutcome, Refusal, UpstreamCall, WebhookOutcome, catalogue};
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::provider::{Accepted, AskError, RefusedReason, SubmitError};
@@ -40,7 +40,6 @@ fn record_everything(metrics: &Metrics) {
     metrics.poll(&route, PollOutcome::Running);
     metrics.unknown_status(&route);
     metrics.webhook(&route, WebhookOutcome::Accepted);
-    metrics.notice(NoticeOutcome::Delivered);
     metrics.upstream(&route, UpstreamCall::Submit, moment);
     metrics.route_health(&route, &model, true);
     let mut policy = policy();

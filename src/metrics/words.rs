@@ -223,18 +223,6 @@ words! {
 }
 
 words! {
-    /// How the delivery of a notice went.
-    NoticeOutcome {
-        /// It was taken
-        Delivered = "delivered",
-        /// It will be tried again
-        Deferred = "deferred",
-        /// It was given up
-        Dropped = "dropped",
-    }
-}
-
-words! {
     /// What we ask of an upstream.
     UpstreamCall {
         /// Make a clip

@@ -64,6 +64,7 @@ pub struct Server {
 /// A certificate and its key, as files.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "refused by `compile`, which says so; declared so that what is inside is checked and documented")]
 pub struct Tls {
     /// PEM file with the certificate chain.
     pub cert: Option<String>,
@@ -384,6 +385,7 @@ pub struct Guard {
 /// A moderation service to ask before a prompt is sent.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "refused by `compile`, which says so; declared so that what is inside is checked and documented")]
 pub struct Moderation {
     /// Where it is.
     pub base_url: Option<String>,

@@ -8,6 +8,8 @@
 //! another route may be asked without anybody paying twice. It is made on evidence only; what is
 //! not understood is [`SubmitError::Unclear`].
 
+pub use codec::is_known_status;
+
 use std::fmt;
 
 use bytes::Bytes;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use super::account;

@@ -39,7 +39,11 @@ pub struct Character {
 
 /// The file, open at its end.
 #[derive(Debug)]
-pub struct Journal(File);
+pub struct Journal {
+    file: File,
+    /// Where the last whole line ends.
+    end: u64,
+}
 
 impl Journal {
     /// Opens the file, or makes it, and reads what it holds.
@@ -57,15 +61,27 @@ impl Journal {
             })?;
             entries.push(entry);
         }
-        file.set_len(u64::try_from(whole).unwrap_or(0))?;
-        file.seek(SeekFrom::End(0))?;
-        Ok((Self(file), entries))
+        let mut journal = Self { file, end: u64::try_from(whole).unwrap_or(u64::MAX) };
+        journal.cut_back()?;
+        Ok((journal, entries))
     }
 
-    /// Writes a fact down.
+    /// Writes a fact down, whole or not at all.
     pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        self.0.write_all(&line)
+        if let Err(error) = self.file.write_all(&line) {
+            // A full disk may have taken part of it, which must not become part of the next line.
+            self.cut_back()?;
+            return Err(error);
+        }
+        self.end = self.end.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    /// Drops what stands after the last whole line.
+    fn cut_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.seek(SeekFrom::Start(self.end)).map(drop)
     }
 }

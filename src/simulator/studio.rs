@@ -262,6 +262,10 @@ impl Studio {
             }
         };
         let job = self.books().find(account, id).cloned().ok_or_else(|| Refusal::no_such_video(id))?;
+        if account.dialect == Dialect::Cometapi && job.shape != Shape::A {
+            let message = "This model has no content endpoint; its clip is at the URL that GET /v1/videos/{video_id} names.";
+            return Err(Refusal::new(404, "invalid_request_error", Some("not_supported"), message).into());
+        }
         self.file(&job, variant, headers)
     }
 

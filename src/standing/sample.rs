@@ -64,6 +64,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         name: RouteName::new(name),
         provider: by_name("simulator").unwrap(),
         simulated: true,
+        speed: 1,
         endpoint: Endpoint { base_url: "http://127.0.0.1:1".into(), credential: Credential::None },
         enabled,
         region: Some("eu".into()),
@@ -76,7 +77,6 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         unknown: UnknownPolicy { grace: Duration::from_secs(120), give_up: Duration::from_secs(86_400), counts_as_spent: true },
         content_hosts: Vec::new(),
         webhook_secrets: Vec::new(),
-        speed: 1,
     };
     (route.name.clone(), Arc::new(route))
 }
@@ -97,7 +97,7 @@ pub fn policy() -> Policy {
         defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
         budget: None,
         routes: BTreeMap::from([route("east", true), route("west", false)]),
-        retired: BTreeMap::new(),
+        retired: Default::default(),
         rules: Vec::new(),
         tenants: BTreeMap::from([tenant("acme", budget(Some("500.00"), Per::Month)), tenant("demo", budget(None, Per::Total))]),
         keys: HashMap::new(),

@@ -6,7 +6,7 @@
 //! money moves only together with a job's state; `spent + held ≤ cap` at every admission; a hold ends
 //! once; a job's row moves only by compare-and-set on its version.
 
-pub mod sqlite;
+mod sqlite;
 
 #[cfg(test)]
 mod contract;
@@ -415,8 +415,9 @@ pub trait Store: Send + Sync {
     /// before then. A claim that lapses can be made again.
     async fn lease_due(&self, now: Timestamp, lease: Duration, n: u32) -> Result<Vec<Arc<Job>>, StoreError>;
 
-    /// Makes a job due at `at` if it is due later than that.
-    async fn hasten(&self, id: JobId, at: Timestamp) -> Result<(), StoreError>;
+    /// Makes the job that a route calls `upstream_id` due at `at` if it is due later than that. Whether
+    /// there is such a job that has not ended.
+    async fn hasten(&self, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError>;
 
     /// The jobs of a route that are in `state`, oldest first.
     async fn in_state(&self, state: State, route: &RouteName) -> Result<Vec<Arc<Job>>, StoreError>;

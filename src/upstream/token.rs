@@ -16,7 +16,10 @@ const TOKENS_MAX: usize = 1_000;
 
 /// The tokens we have, by directory, application and scope.
 #[derive(Debug, Default)]
-pub struct Tokens(Mutex<HashMap<(String, String, String), (Secret, Instant)>>);
+pub struct Tokens(Mutex<HashMap<Whose, (Secret, Instant)>>);
+
+/// Directory, application and scope.
+type Whose = (String, String, String);
 
 impl Tokens {
     /// A token that is still good, traded for with `exchange` if there is none.

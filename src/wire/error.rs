@@ -49,6 +49,7 @@ pub enum FormError {
 
 impl Fault {
     /// The body that tells a client of it.
+    #[cfg(test)]
     pub fn body(&self) -> Vec<u8> {
         error_body(&self.message, "invalid_request_error", self.param.as_deref(), self.code)
     }

@@ -41,9 +41,9 @@ mod wish;
 pub use character::{NewCharacter, character};
 pub use error::{Fault, FaultKind, FormError, error_body};
 pub use form::{Form, read_form};
-pub use list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery, link_token, page, variant};
-pub use media::{check_reference_size, dimensions};
-pub use video::{PublicStatus, VideoView, character_json, deleted, list, model, models, public_status, video};
+pub use list::{ListQuery, link_token, page, variant};
+pub use media::check_reference_size;
+pub use video::{VideoView, character_json, deleted, list, model, models, public_status, video};
 pub use wish::{create, edit, extend, remix};
 
 #[cfg(test)]

@@ -142,18 +142,36 @@ const cases = {
     for (const video of videos) await finish(video);
   },
 
-  async "a reference picture may be a url in an object"() {
+  async "a reference picture may be a data url in an object"() {
     const image_url = `data:image/png;base64,${readFileSync(PICTURE).toString("base64")}`;
-    const wish = { prompt: "a fox", model: "sora-2", seconds: "8", input_reference: { image_url } };
-    const video = await derived("reference_by_url", () => client.videos.create(wish));
-    if (video) assert.equal(video.seconds, "8");
+    await finish(await create({ input_reference: { image_url } }));
+  },
+
+  async "a reference picture may be elsewhere"() {
+    const input_reference = { image_url: "https://pictures.example/fox.png" };
+    const wish = { prompt: "a fox", model: "sora-2", input_reference };
+    await derived("reference_by_url", () => client.videos.create(wish));
   },
 
   async "one idempotency key makes one clip"() {
     const headers = { "Idempotency-Key": `the-same-wish-${process.hrtime.bigint()}` };
     const wish = () => client.videos.create({ prompt: "twice", model: "sora-2" }, { headers });
-    const [first, second] = [remember(await wish()), await wish()];
+    const [first, second] = [remember(await wish()), remember(await wish())];
     assert.equal(first.id, second.id);
+  },
+
+  async "an answer lost on the way does not make a second clip"() {
+    const lost = [];
+    const loseTheFirst = async (url, init) => {
+      const response = await fetch(url, init);
+      if (!String(url).startsWith(BASE_URL) || lost.length > 0) return response;
+      lost.push((await response.json()).id);
+      throw new TypeError("the line was cut");
+    };
+    const unlucky = new OpenAI({ baseURL: BASE_URL, apiKey, fetch: loseTheFirst });
+    const video = remember(await unlucky.videos.create({ prompt: "once", model: "sora-2" }));
+    made.add(lost[0]);
+    assert.deepEqual(lost, [video.id], "the SDK asked again, and a second clip was paid for");
   },
 
   // ── Reading ──

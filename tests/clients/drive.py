@@ -42,18 +42,22 @@ FIELDS = {
 }
 
 client = OpenAI(base_url=BASE_URL, api_key=API_KEY)
-made = []
+made = set()
 
 
 class NotInThisRelease(Exception):
     """The SDK has no such method yet; the case is neither passed nor failed."""
 
 
-def create(**wish):
-    """Creates a clip and remembers it, for the list to be compared with."""
-    video = client.videos.create(**{"prompt": "a fox in the snow", "model": "sora-2", **wish})
-    made.append(video.id)
+def remember(video):
+    """Remembers a clip, for the list to be compared with."""
+    made.add(video.id)
     return video
+
+
+def create(**wish):
+    """Creates a clip and remembers it."""
+    return remember(client.videos.create(**{"prompt": "a fox in the snow", "model": "sora-2", **wish}))
 
 
 def finish(video):
@@ -119,9 +123,7 @@ def derived(operation, call):
     if operation not in OFFER["operations"]:
         refused(openai.BadRequestError, call, type="invalid_request_error")
         return None
-    video = call()
-    made.append(video.id)
-    return finish(video)
+    return finish(remember(call()))
 
 
 # ── Making ───────────────────────────────────────────────────────────────────────────────────────
@@ -130,7 +132,7 @@ def derived(operation, call):
 def case_a_prompt_alone_is_answered_with_every_field():
     raw = client.videos.with_raw_response.create(prompt="a fox in the snow")
     body = json.loads(raw.text() if callable(raw.text) else raw.text)
-    made.append(body["id"])
+    made.add(body["id"])
     assert FIELDS <= set(body), f"missing: {FIELDS - set(body)}"
     assert body["id"].startswith("video_"), body["id"]
     assert (body["object"], body["model"]) == ("video", "sora-2"), body
@@ -142,7 +144,7 @@ def case_a_prompt_alone_is_answered_with_every_field():
 
 def case_create_and_poll_waits_for_the_clip():
     video = client.videos.create_and_poll(prompt="a fox", model="sora-2", seconds="8", size="1280x720", poll_interval_ms=POLL_MS)
-    made.append(video.id)
+    made.add(video.id)
     assert (video.status, video.progress, video.error) == ("completed", 100, None), video
     assert (video.seconds, video.size, video.prompt) == ("8", "1280x720", "a fox"), video
     assert video.completed_at >= video.created_at, video
@@ -164,19 +166,40 @@ def case_a_reference_picture_may_be_bytes_a_named_file_or_a_path():
         finish(video)
 
 
-def case_a_reference_picture_may_be_a_url_in_json():
+def case_a_reference_picture_may_be_a_data_url_in_json():
     url = "data:image/png;base64," + base64.b64encode(png(720, 1280)).decode()
     wish = {"prompt": "a fox", "model": "sora-2", "seconds": 8, "input_reference": {"image_url": url}}
-    video = derived("reference_by_url", lambda: post_json("/videos", wish))
-    if video:
-        assert video.seconds == "8", video
+    video = remember(post_json("/videos", wish))
+    assert video.seconds == "8", video
+    finish(video)
+
+
+def case_a_reference_picture_may_be_elsewhere():
+    wish = {"prompt": "a fox", "model": "sora-2", "input_reference": {"image_url": "https://pictures.example/fox.png"}}
+    derived("reference_by_url", lambda: post_json("/videos", wish))
 
 
 def case_one_idempotency_key_makes_one_clip():
     header = {"Idempotency-Key": f"the-same-wish-{time.time_ns()}"}
-    first, second = (client.videos.create(prompt="twice", model="sora-2", extra_headers=header) for _ in range(2))
-    made.append(first.id)
+    wish = {"prompt": "twice", "model": "sora-2", "extra_headers": header}
+    first, second = (remember(client.videos.create(**wish)) for _ in range(2))
     assert first.id == second.id, (first.id, second.id)
+
+
+def case_an_answer_lost_on_the_way_does_not_make_a_second_clip():
+    lost = []
+
+    def lose_the_first(response):
+        if response.request.method == "POST" and not lost:
+            response.read()
+            lost.append(response.json()["id"])
+            raise transport_errors.ReadError("the line was cut")
+
+    transport_errors = sys.modules[openai.DefaultHttpxClient.__mro__[1].__module__.split(".")[0]]
+    unlucky = OpenAI(base_url=BASE_URL, api_key=API_KEY, http_client=openai.DefaultHttpxClient(event_hooks={"response": [lose_the_first]}))
+    video = remember(unlucky.videos.create(prompt="once", model="sora-2"))
+    made.update(lost)
+    assert lost == [video.id], f"the SDK asked again, and {lost[0]} was paid for besides {video.id}"
 
 
 def case_the_async_client_does_the_same():
@@ -187,7 +210,7 @@ def case_the_async_client_does_the_same():
             return video, content.content
 
     video, content = asyncio.run(drive())
-    made.append(video.id)
+    made.add(video.id)
     assert video.status == "completed" and is_mp4(content), video
 
 
@@ -317,7 +340,7 @@ def case_a_wrong_key_is_an_authentication_error():
 def case_an_unknown_id_is_not_found():
     nowhere = "video_" + "0" * 32
     refused(openai.NotFoundError, lambda: client.videos.retrieve(nowhere), type="invalid_request_error")
-    refused(openai.NotFoundError, lambda: client.videos.retrieve("edits"))
+    refused(openai.APIStatusError, lambda: client.videos.retrieve("edits"), status_code=405)
     refused(openai.NotFoundError, lambda: client.videos.remix(nowhere, prompt="a fox"))
 
 
@@ -371,7 +394,7 @@ def case_azure_clients_are_served_on_their_own_paths():
     }
     for name, azure in clients.items():
         video = azure.videos.create(prompt=f"through {name}", model="sora-2")
-        made.append(video.id)
+        made.add(video.id)
         video = azure.videos.poll(video.id, poll_interval_ms=POLL_MS)
         assert video.status == "completed", (name, video)
         assert is_mp4(azure.videos.download_content(video.id).content), name

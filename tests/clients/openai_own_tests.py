@@ -58,12 +58,17 @@ def video_to_delete():
 '''
 
 
+def interpreter():
+    """An interpreter with the SDK and what its tests need."""
+    return str(python_with("own-tests", f"openai=={VERSION}", "pytest", "pytest-asyncio", "aiohttp", "rich", "pillow"))
+
+
 def unpacked():
     """A fresh copy of the source distribution, downloaded once."""
     downloads = CACHE / "sdist"
     archive = downloads / f"openai-{VERSION}.tar.gz"
     if not archive.exists():
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "openai"]
+        pip = [interpreter(), "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "openai"]
         subprocess.run([*pip, "--dest", str(downloads), f"openai=={VERSION}"], check=True)
     copy = CACHE / f"openai-{VERSION}"
     shutil.rmtree(copy, ignore_errors=True)
@@ -128,8 +133,7 @@ def outcomes(home, base_url, source):
     (home / SUITE).write_text(source)
     report = home / "report.xml"
     report.unlink(missing_ok=True)
-    python = python_with("own-tests", f"openai=={VERSION}", "pytest", "pytest-asyncio", "aiohttp", "rich", "pillow")
-    pytest = [str(python), "-m", "pytest", "-q", "-o", "addopts=", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}", SUITE]
+    pytest = [interpreter(), "-m", "pytest", "-q", "-o", "addopts=", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}", SUITE]
     environment = {**os.environ, "TEST_API_BASE_URL": base_url}
     done = subprocess.run(pytest, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     if not report.exists():

@@ -7,9 +7,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
+mod process;
+mod things;
 mod world;
 
 mod creating;
+mod reading;
+mod content;
+mod budgets;
+mod limits;
+mod failover;
+mod bad_input;
+
 mod crashing;
 mod draining;
-mod process;

@@ -50,10 +50,15 @@ impl World {
 
     /// Likewise, with a provider that many times faster than life: at 1, only [`World::turn_clock`] ends a clip.
     pub async fn at_speed(speed: u32, policy: &[String]) -> Self {
+        Self::with_provider(simulator::Settings { speed, ..simulator::Settings::default() }, policy).await
+    }
+
+    /// Likewise, with a provider that is set up like this.
+    pub async fn with_provider(settings: simulator::Settings, policy: &[String]) -> Self {
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_ansi(false).with_writer(log.clone()).finish();
         let capture = tracing::subscriber::set_default(subscriber);
-        let simulator = simulator::start(simulator::Settings { speed, ..simulator::Settings::default() }).await.unwrap();
+        let simulator = simulator::start(settings).await.unwrap();
         let mut world = Self { gateway: None, simulator, folder: Folder::new(), log, expected_errors: Vec::new(), _capture: capture };
         world.write_policy(policy);
         world.boot().await;

@@ -11,6 +11,7 @@ use crate::policy::file::forms::Placed;
 use crate::policy::terms::{self, Wrong};
 use crate::policy::{Limits, Offer, PollSchedule, Price, Route, UnknownPolicy, file};
 use crate::provider::{self, Credential, Endpoint, Entra, Provider};
+use crate::secret::Secret;
 
 /// The most routes.
 const ROUTES_MAX: usize = 1_000;
@@ -239,14 +240,13 @@ fn models(
     models
 }
 
-fn webhook_secrets(base: &str, file: &file::Route, pass: &mut Pass<'_>) -> Vec<crate::secret::Secret> {
+fn webhook_secrets(base: &str, file: &file::Route, pass: &mut Pass<'_>) -> Vec<Secret> {
     let Some(written) = &file.webhook_secret else { return Vec::new() };
     let path = format_args!("{base}.webhook_secret");
     let mut secrets = Vec::new();
     for (value, at) in written.each() {
         secrets.extend(pass.secret(path, &Placed { at: at.clone(), value: value.clone() }));
     }
-    pass.warn_not_in_force(path);
     secrets
 }
 

@@ -28,6 +28,7 @@ mod video;
 
 pub(super) use free::unanswered;
 pub(super) use json::Object;
+pub use status::is_known_status;
 
 /// How one upstream's dialect departs from OpenAI's own.
 #[derive(Clone, Copy, Debug)]

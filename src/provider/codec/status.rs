@@ -5,8 +5,10 @@
 pub(super) enum Meaning {
     /// Not begun.
     Queued,
-    /// At work, or a word we do not know: never terminal on a guess.
+    /// At work.
     Running,
+    /// Nobody knows: taken for being at work, as nothing ends on a guess.
+    Unknown,
     /// Made.
     Completed,
     /// Not made.
@@ -27,9 +29,15 @@ pub(super) fn meaning(word: &str) -> Meaning {
         "failed" | "failure" | "fail" | "error" | "incomplete" | "budget_exceeded" => Meaning::Failed,
         "cancelled" | "canceled" => Meaning::Cancelled,
         "expired" => Meaning::Expired,
-        // in_progress, processing, running, generating, preprocessing, dreaming, started, unknown, …
-        _ => Meaning::Running,
+        "in_progress" | "processing" | "running" | "generating" | "preprocessing" | "rendering" | "dreaming" | "started" | "active"
+        | "uploading" => Meaning::Running,
+        _ => Meaning::Unknown,
     }
+}
+
+/// Whether anybody ever said what this word means.
+pub fn is_known_status(word: &str) -> bool {
+    meaning(word) != Meaning::Unknown
 }
 
 #[cfg(test)]
@@ -54,8 +62,8 @@ mod tests {
 
     #[test]
     fn a_word_that_was_never_seen_ends_nothing() {
-        for word in ["", "unknown", "rendering", "not failed", "completed?", "終"] {
-            assert_eq!(meaning(word), Meaning::Running, "{word}");
+        for word in ["", "unknown", "resting", "not failed", "completed?", "終"] {
+            assert_eq!(meaning(word), Meaning::Unknown, "{word}");
         }
     }
 }

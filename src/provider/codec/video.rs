@@ -78,7 +78,7 @@ fn phase(meaning: Meaning, job: &Object<'_>) -> Phase {
     };
     match meaning {
         Meaning::Queued => Phase::Queued,
-        Meaning::Running => Phase::Running,
+        Meaning::Running | Meaning::Unknown => Phase::Running,
         Meaning::Completed => Phase::Completed,
         Meaning::Failed => failed(&failure_code(job), "The provider could not make the video and did not say why."),
         Meaning::Cancelled => failed("cancelled", "The provider cancelled the video."),

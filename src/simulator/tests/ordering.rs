@@ -97,6 +97,8 @@ async fn cometapi_answers_in_four_shapes() {
         };
         let content = talk.get(&path).await;
         assert_eq!((content.status, &content.body[4..8]), (200, &b"ftyp"[..]), "{model}");
+        let endpoint = talk.get(&format!("/videos/{}/content", created.id())).await;
+        assert_eq!(endpoint.status, if url.is_none() { 200 } else { 404 }, "{model}: either bytes or a link");
     }
     for path in ["/videos", "/videos/edits"] {
         assert_eq!(talk.get(path).await.status, 404, "{path}");

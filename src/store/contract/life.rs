@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::{JobId, ModelName, RouteName, TenantName};
 use crate::job::{Event, State, step};
 use crate::money::MicroUsd;
-use crate::store::{ApplyError, Facts, Job, JobError};
+use crate::store::{ApplyError, Facts, Job, JobError, OpenError};
 use crate::video::{Seconds, Size};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -91,11 +91,17 @@ pub async fn compare_and_set(world: World) {
     assert_eq!(stale, Err(ApplyError::Moved));
     let not_its_state = world.store.apply(&accepted, step(State::Running, Event::Finished).unwrap(), Facts::default(), NOON).await;
     assert_eq!(not_its_state, Err(ApplyError::Moved));
-    assert_eq!(world.store.open_attempt(&accepted, Wish::plain().attempt()).await, Err(crate::store::OpenError::Moved));
+    assert_eq!(world.store.open_attempt(&accepted, Wish::plain().attempt()).await, Err(OpenError::Moved));
+
+    // The same state at a later version is another moment all the same.
+    let again = world.see(&accepted, Event::Queued).await;
+    let finish = step(State::Accepted, Event::Finished).unwrap();
+    assert_eq!(world.store.apply(&accepted, finish, Facts::default(), NOON).await, Err(ApplyError::Moved));
+    let accepted = again;
 
     let mut nobody = Job::clone(&accepted);
     nobody.id = JobId::mint();
-    let unknown = world.store.apply(&nobody, step(State::Accepted, Event::Finished).unwrap(), Facts::default(), NOON).await;
+    let unknown = world.store.apply(&nobody, finish, Facts::default(), NOON).await;
     assert_eq!(unknown, Err(ApplyError::Moved));
     assert_eq!(world.store.job(&accepted.tenant, job.id).await, Ok(Some(accepted)));
 }
@@ -166,10 +172,12 @@ pub async fn hasten(world: World) {
     let job = world.running(&Wish::plain(), "up-1").await;
     let job = world.learn(&job, Event::Running, Facts { due_at: Some(later(300)), ..Facts::default() }).await;
     assert!(world.store.lease_due(later(1), LEASE, 1).await.unwrap().is_empty());
-    world.store.hasten(job.id, later(1)).await.unwrap();
-    world.store.hasten(job.id, later(200)).await.unwrap();
+    let north = RouteName::new("north");
+    assert_eq!(world.store.hasten(&north, "up-1", later(1)).await, Ok(true));
+    assert_eq!(world.store.hasten(&north, "up-1", later(200)).await, Ok(true));
+    assert_eq!(world.store.hasten(&RouteName::new("south"), "up-1", later(0)).await, Ok(false), "an id is a route's own");
     assert_eq!(world.store.lease_due(later(1), LEASE, 1).await, Ok(vec![job]), "hastening moves no version");
-    world.store.hasten(JobId::mint(), NOON).await.unwrap();
+    assert_eq!(world.store.hasten(&north, "up-2", later(0)).await, Ok(false));
 }
 
 pub async fn recover(world: World) {

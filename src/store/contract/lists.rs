@@ -84,16 +84,24 @@ pub async fn remove(world: World) {
 }
 
 pub async fn foreign_tenant(world: World) {
-    let job = world.running(&Wish::plain(), "up-1").await;
+    let running = world.running(&Wish::plain(), "up-1").await;
+    let ended = world.running(&Wish::plain(), "up-2").await;
+    let ended = world.see(&ended, Event::Finished).await;
     let stranger = TenantName::new("other");
-    for world in [world.restart()] {
+    assert_eq!(world.store.job(&stranger, running.id).await, Ok(None));
+    assert_eq!(world.store.job(&stranger, ended.id).await, Ok(None));
+
+    // Nor after a restart, when what has ended is read from the disk again.
+    let world = world.restart();
+    for job in [running, ended] {
         assert_eq!(world.store.job(&stranger, job.id).await, Ok(None));
-        let all = Page { after: None, limit: 10, newest_first: true };
-        assert!(world.store.jobs(&stranger, all).await.unwrap().jobs.is_empty());
-        assert!(world.store.latest_jobs(Some(&stranger), None, 10).await.unwrap().is_empty());
-        assert_eq!(world.store.latest_jobs(Some(&acme()), Some(State::Running), 10).await.unwrap().len(), 1);
-        assert!(world.store.latest_jobs(Some(&acme()), Some(State::Failed), 10).await.unwrap().is_empty());
+        assert_eq!(world.store.job(&acme(), job.id).await, Ok(Some(job)));
     }
+    let all = Page { after: None, limit: 10, newest_first: true };
+    assert!(world.store.jobs(&stranger, all).await.unwrap().jobs.is_empty());
+    assert!(world.store.latest_jobs(Some(&stranger), None, 10).await.unwrap().is_empty());
+    assert_eq!(world.store.latest_jobs(Some(&acme()), Some(State::Running), 10).await.unwrap().len(), 1);
+    assert!(world.store.latest_jobs(Some(&acme()), Some(State::Failed), 10).await.unwrap().is_empty());
 }
 
 pub async fn characters(world: World) {

@@ -196,7 +196,7 @@ pub async fn release(world: World) {
     // Also when no route holds anything any more.
     let job = world.open(&wish).await.unwrap();
     let job = world.see(&job, Event::TurnedAway).await;
-    let job = world.see(&job, Event::Deleted).await;
+    let job = world.see(&job, Event::Exhausted).await;
     assert_eq!(job.state, State::Released);
     assert_eq!(world.balances(&wish).await, [(0, 0); 3]);
     let (_, attempts, ledger) = world.store.job_file(job.id).await.unwrap().unwrap();

@@ -113,8 +113,9 @@ impl Store for Sqlite {
         self.writer.write(move |tx| write::lease_due(tx, now, lease, n)).await
     }
 
-    async fn hasten(&self, id: JobId, at: Timestamp) -> Result<(), StoreError> {
-        self.writer.write(move |tx| write::hasten(tx, id, at)).await
+    async fn hasten(&self, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let (route, upstream_id) = (route.clone(), upstream_id.to_owned());
+        self.writer.write(move |tx| write::hasten(tx, &route, &upstream_id, at)).await
     }
 
     async fn in_state(&self, state: State, route: &RouteName) -> Result<Vec<Arc<Job>>, StoreError> {

@@ -12,8 +12,8 @@ use super::rows::{advance, insert, job, job_by_id, select_jobs};
 use super::writer::Tx;
 use crate::budget::Account;
 use crate::clock::Timestamp;
-use crate::id::{JobId, TenantName};
-use crate::job::{Hold, State, Step};
+use crate::id::{JobId, RouteName, TenantName};
+use crate::job::{Event, Hold, State, Step, step};
 use crate::money::MicroUsd;
 use crate::store::{ApplyError, Character, Facts, Job, NewAttempt, NewJob, OpenError, Removed, StoreError};
 
@@ -31,7 +31,7 @@ pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Re
     let job = Job {
         id: new.id,
         tenant: new.tenant,
-        state: State::Submitting,
+        state: attempted(State::Reserved)?,
         version: 1,
         operation: new.operation.to_owned(),
         model: new.model,
@@ -75,7 +75,7 @@ pub(super) fn open_attempt(tx: &mut Tx<'_>, id: JobId, version: i64, attempt: &N
     let mut job = job_by_id(conn, id)?.filter(|job| job.version == version && job.state == State::Reserved).ok_or(OpenError::Moved)?;
     admit_to_route(conn, attempt)?;
 
-    job.state = State::Submitting;
+    job.state = attempted(job.state)?;
     job.version += 1;
     job.seconds = attempt.seconds;
     job.size = attempt.size;
@@ -242,10 +242,16 @@ pub(super) fn lease_due(tx: &mut Tx<'_>, now: Timestamp, lease: Duration, n: u32
 }
 
 /// See [`crate::store::Store::hasten`].
-pub(super) fn hasten(tx: &mut Tx<'_>, id: JobId, at: Timestamp) -> Result<(), StoreError> {
-    let sql = "UPDATE jobs SET due_at_ms = ?2 WHERE id = ?1 AND due_at_ms > ?2 AND ended_at_ms IS NULL";
-    tx.conn.prepare_cached(sql)?.execute(params![id.to_string(), at.as_ms()])?;
-    Ok(())
+pub(super) fn hasten(tx: &mut Tx<'_>, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
+    let sql = "UPDATE jobs SET due_at_ms = min(due_at_ms, ?3) WHERE ended_at_ms IS NULL
+               AND id = (SELECT job_id FROM attempts WHERE route = ?1 AND upstream_id = ?2)";
+    let changed = tx.conn.prepare_cached(sql)?.execute(params![route.as_str(), upstream_id, at.as_ms()])?;
+    Ok(changed > 0)
+}
+
+/// The table's own word for what an attempt makes of a job.
+fn attempted(from: State) -> Result<State, OpenError> {
+    step(from, Event::Attempted).map(|step| step.to).map_err(|_| OpenError::Moved)
 }
 
 /// See [`crate::store::Store::recover`].
@@ -257,7 +263,7 @@ pub(super) fn recover(tx: &mut Tx<'_>, at: Timestamp) -> Result<u64, StoreError>
     };
     let mut count = 0;
     for mut job in died {
-        job.state = State::Unknown;
+        job.state = step(job.state, Event::Unclear).map_err(|illegal| StoreError::Damaged(illegal.to_string()))?.to;
         job.version += 1;
         if advance(tx.conn, &job, Some(at))? {
             tx.changed(job);
