@@ -45,6 +45,8 @@ pub struct Gateway {
     pub links: Links,
     /// Work that outlives the request it came from; a stop waits for it.
     pub tasks: TaskTracker,
+    /// Tells load balancers to look elsewhere: ahead of `stop`, while everybody is still served.
+    pub leaving: CancellationToken,
     /// Tells everybody that the gateway is stopping.
     pub stop: CancellationToken,
     /// Rings when a job may be due earlier than the poller expects.
