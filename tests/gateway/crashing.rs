@@ -107,7 +107,7 @@ async fn what_was_finished_while_the_gateway_was_down_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn an_order_that_never_left_is_given_back_and_not_sent_by_a_successor() {
+async fn an_order_whose_reply_nobody_lived_to_read_is_found_and_not_sent_again() {
     let site = Site::new(1_000, 0, &[openai("openai", HASTY), tenant("acme", "")]).await;
     site.simulator.set_faults(Faults { delay_ms: 60_000, ..Faults::default() });
     let gateway = site.gateway().await;
@@ -120,6 +120,7 @@ async fn an_order_that_never_left_is_given_back_and_not_sent_by_a_successor() {
 
     let _gateway = site.gateway().await;
     site.until_quiet().await;
+    assert_eq!(site.number("SELECT count(*) FROM jobs WHERE state = 'completed'"), 1);
     assert_eq!(site.simulator.stats().count("create"), 1, "what may have been sent is not sent again");
     site.settle_up();
 }
