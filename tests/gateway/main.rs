@@ -21,3 +21,4 @@ mod bad_input;
 
 mod crashing;
 mod draining;
+mod reloading_under_load;
