@@ -2,7 +2,9 @@
 //!
 //! Read, compile, compare, swap. A file that does not compile changes nothing: the last good one stays
 //! in force, and why is in the log, in the metrics and on the operator's page. The file is looked at by
-//! content and not by event, which is the same for a rename, a write in place and a swapped link.
+//! content and not by event, which is the same for a rename, a write in place and a swapped link. It is
+//! followed once two looks in a row found the same: half of a file that is being written can be a policy
+//! too, one without the tenants of the other half.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,10 @@ pub struct Reloader {
 /// The latest reload.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// What the file's bytes hash to, as last looked at; `None` if it could not be read.
+    /// What the bytes hash to of the file that was last taken or refused; `None` if it could not be read.
     seen: Option<[u8; 32]>,
+    /// Likewise of the file as last looked at, which may still be being written.
+    glimpsed: Option<[u8; 32]>,
     /// When the file was last read.
     pub looked_at: Timestamp,
     /// Why the file as it stands is not in force, if it is not.
@@ -56,7 +60,7 @@ impl Reloader {
     pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
         let seen = fingerprint(path);
         let policy = load(path)?;
-        let state = State { seen, looked_at: now, refused: None, loaded: 1, refusals: 0 };
+        let state = State { seen, glimpsed: seen, looked_at: now, refused: None, loaded: 1, refusals: 0 };
         Ok((Self { path: path.to_owned(), state: Mutex::new(state) }, policy))
     }
 
@@ -65,18 +69,23 @@ impl Reloader {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks at the file, and puts it in force if it changed (or, if `anyway`, even if it did not:
-    /// secrets in other files may have).
+    /// Looks at the file, and puts it in force if it changed and now stands still; if `anyway`, as it is
+    /// and even if it did not change: secrets in other files may have.
     ///
     /// Holds the lock throughout: two looks at once would be two opinions on what came last.
     pub fn look(&self, current: &Current, now: Timestamp, anyway: bool) -> Looked {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = fingerprint(&self.path);
-        if seen == state.seen && !anyway {
+        let stands_still = std::mem::replace(&mut state.glimpsed, seen) == seen;
+        if !anyway && (seen == state.seen || !stands_still) {
+            return Looked::Same;
+        }
+        let loaded = load(&self.path);
+        if !anyway && fingerprint(&self.path) != seen {
             return Looked::Same;
         }
         (state.seen, state.looked_at) = (seen, now);
-        let refused = match load(&self.path) {
+        let refused = match loaded {
             Ok(policy) => {
                 let old = current.snapshot();
                 let policy = Policy { retired: retired(&old, &policy), ..policy };
