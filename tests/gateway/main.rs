@@ -22,3 +22,5 @@ mod bad_input;
 mod crashing;
 mod draining;
 mod reloading_under_load;
+mod streaming;
+mod disk;
