@@ -12,6 +12,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::boot::{self, Settings};
 
+/// Sent to who writes beyond its limit on file size; tokio has no name for it.
+const SIGXFSZ: i32 = 25;
+
 /// What `serve` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServeArgs {
@@ -38,6 +41,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     log(policy.telemetry.log_json);
     drop(policy);
     super::runtime()?.block_on(async {
+        // A file that may not grow any more shall be a failed write, which the store can answer, and not our end.
+        let _survived = signal(SignalKind::from_raw(SIGXFSZ))?;
         let running = boot::start(Settings { config: args.config, listen: args.listen, admin: args.admin }).await?;
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
