@@ -24,3 +24,4 @@ mod draining;
 mod reloading_under_load;
 mod streaming;
 mod disk;
+mod commands;
