@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -74,7 +75,9 @@ pub fn log(json: bool) {
 
 /// Asks `/healthz`, without any part of the gateway that might be what is unwell.
 pub fn healthcheck(admin: SocketAddr) -> anyhow::Result<ExitCode> {
-    let mut stream = TcpStream::connect_timeout(&admin, Duration::from_secs(2))?;
+    let connected = TcpStream::connect_timeout(&admin, Duration::from_secs(2));
+    let mut stream =
+        connected.with_context(|| format!("nobody answers at {admin}; is the gateway running, and is that its [server].admin?"))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut head = [0; 12];

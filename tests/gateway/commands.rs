@@ -160,9 +160,9 @@ async fn reports_and_jobs_are_read_beside_the_running_gateway_and_after_it() {
     site.until_quiet().await;
 
     let config = site.policy_file();
-    while_running(&site, &config);
+    the_books_say_what_was_billed(&site, &config);
     gateway.process.kill();
-    while_running(&site, &config);
+    the_books_say_what_was_billed(&site, &config);
 
     let shown = site.run(&["jobs", "--config", config.to_str().unwrap(), "show", id(&first)]);
     let shown: Value = serde_json::from_str(done(&shown)).unwrap();
@@ -176,7 +176,7 @@ async fn reports_and_jobs_are_read_beside_the_running_gateway_and_after_it() {
 }
 
 /// Three clips: 0.40 and 0.80 of acme's, charged at 0.50 each, and 1.20 of b-corp's.
-fn while_running(site: &Site, config: &Path) {
+fn the_books_say_what_was_billed(site: &Site, config: &Path) {
     let config = config.to_str().unwrap();
     let report = parsed(&site.run(&["report", "--config", config, "--by", "tenant", "--json"]));
     let figure = |row: &Value| (row["tenant"].clone(), row["spent_microusd"].clone(), row["margin_microusd"].clone());
