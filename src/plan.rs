@@ -16,7 +16,7 @@ use jiff::civil::Date;
 
 use crate::id::{ModelName, RouteName};
 use crate::money::MicroUsd;
-use crate::policy::{Choose, Policy, Route, Tenant, When};
+use crate::policy::{Choose, Offer, Policy, Route, Tenant, When};
 use crate::video::{Seconds, Size, Wish};
 use eligible::{Asked, Unfit};
 
@@ -138,11 +138,23 @@ pub fn expected(policy: &Policy, tenant: &Tenant, wish: &Wish, today: Date) -> R
     plan_in_turn(policy, tenant, wish, None, today, None)
 }
 
+/// The lengths and the sizes that a tenant could have of some model today, ascending: what to name to a
+/// client whose own value was none at all.
+pub fn offered(policy: &Policy, tenant: &Tenant, today: Date) -> (BTreeSet<Seconds>, BTreeSet<Size>) {
+    let offers = || reachable(policy, tenant, today).filter(|(model, _)| may_ask(tenant, model)).map(|(_, offer)| offer);
+    (offers().flat_map(|offer| offer.seconds.iter().copied()).collect(), offers().flat_map(|offer| offer.sizes.iter().copied()).collect())
+}
+
+/// What routes that may serve a tenant offer today.
+fn reachable<'a>(policy: &'a Policy, tenant: &'a Tenant, today: Date) -> impl Iterator<Item = (&'a ModelName, &'a Offer)> {
+    let routes = policy.routes.values().filter(|route| route.enabled && eligible::region_fault(route, tenant).is_none());
+    routes.flat_map(|route| &route.models).filter(move |(_, offer)| !eligible::is_past_sunset(offer, today))
+}
+
 /// The models a tenant may ask for today, in alphabetical order.
 pub fn models(policy: &Policy, tenant: &Tenant, today: Date) -> Vec<ModelName> {
-    let reachable = policy.routes.values().filter(|route| route.enabled && eligible::region_fault(route, tenant).is_none());
-    let offers = reachable.flat_map(|route| &route.models).filter(|(_, offer)| !eligible::is_past_sunset(offer, today));
-    let names: BTreeSet<&ModelName> = offers.map(|(model, _)| model).filter(|model| may_ask(tenant, model)).collect();
+    let names: BTreeSet<&ModelName> =
+        reachable(policy, tenant, today).map(|(model, _)| model).filter(|model| may_ask(tenant, model)).collect();
     names.into_iter().cloned().collect()
 }
 

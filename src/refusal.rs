@@ -4,6 +4,7 @@
 //! cannot cure says `x-should-retry: false`, because every official SDK re-sends a 429 or a 5xx twice
 //! by itself. And what belongs to another tenant is refused exactly as what does not exist.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -14,6 +15,7 @@ use crate::money::MicroUsd;
 use crate::plan::NoPlan;
 use crate::provider::Rejection;
 use crate::store::StoreError;
+use crate::video::{Seconds, Size};
 use crate::wire;
 
 /// Why a request is turned away.
@@ -170,6 +172,19 @@ impl Refusal {
             Self::Overloaded => down("server_is_overloaded", "Too much at once.").again(1),
             Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. Nothing was ordered."),
         }
+    }
+
+    /// The same refusal, also naming the lengths or sizes that could be had, if it is about one.
+    pub fn naming(mut self, (seconds, sizes): (BTreeSet<Seconds>, BTreeSet<Size>)) -> Self {
+        if let Self::Invalid(wire::Fault { param: Some(param), code: Some("invalid_value"), message, .. }) = &mut self {
+            let offered = match param.as_str() {
+                "seconds" | "duration" => quoted(&Vec::from_iter(seconds)),
+                "size" => quoted(&Vec::from_iter(sizes)),
+                _ => return self,
+            };
+            message.push_str(&format!(" Supported values are: {offered}."));
+        }
+        self
     }
 
     /// What only the log is told; never a prompt.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use http::Request;
 use http::header::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
+use jiff::civil::Date;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug};
 
@@ -23,7 +24,7 @@ use crate::id::{JobId, RouteName};
 use crate::job::State;
 use crate::limits::Passed;
 use crate::money::MicroUsd;
-use crate::plan::{Pin, Plan, plan};
+use crate::plan::{Pin, Plan, offered, plan};
 use crate::policy::Guard;
 use crate::price;
 use crate::refusal::Refusal;
@@ -53,12 +54,7 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: 
     let begun = Instant::now();
     let passed = gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
     let form = intake::form(gw, &caller.policy, request).await?;
-    let wish = match making {
-        Making::Create => wire::create(form)?,
-        Making::Remix(source) => wire::remix(source, form)?,
-        Making::Edit => wire::edit(form)?,
-        Making::Extend => wire::extend(form)?,
-    };
+    let wish = wish(&caller, making, form, gw.clock.now().utc_date())?;
     guard(&caller.policy.guard, &wish)?;
 
     let order = order(gw, &caller, wish, begun).await?;
@@ -71,9 +67,20 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: 
 /// What a wish would cost, without making it.
 pub async fn price_only(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let form = intake::form(gw, &caller.policy, request).await?;
-    let wish = wire::create(form)?;
+    let wish = wish(&caller, Making::Create, form, gw.clock.now().utc_date())?;
     let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, gw.clock.now().utc_date())?;
     Ok(reply::json(estimate.to_json().to_string()))
+}
+
+/// Reads a wish out of its form.
+fn wish(caller: &Caller, making: Making, form: wire::Form, today: Date) -> Result<Wish, Refusal> {
+    let wish = match making {
+        Making::Create => wire::create(form),
+        Making::Remix(source) => wire::remix(source, form),
+        Making::Edit => wire::edit(form),
+        Making::Extend => wire::extend(form),
+    };
+    wish.map_err(|error| Refusal::from(error).naming(offered(&caller.policy, &caller.tenant, today)))
 }
 
 /// Refusals ahead of any provider: they cost nothing and nobody learns of the prompt.

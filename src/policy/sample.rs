@@ -80,7 +80,6 @@ pub fn route(name: &str) -> Route {
         unknown: UnknownPolicy { grace: Duration::from_secs(15 * 60), give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
         content_hosts: Vec::new(),
         webhook_secrets: Vec::new(),
-        speed: 1,
     }
 }
 
@@ -126,7 +125,6 @@ pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
         guard: Guard { prompt_chars_max: 4_000, deny: Vec::new() },
         alerts: Alerts { webhook: None, retry_permille: 100, sunset_days: 30 },
         telemetry: Telemetry { log_json: false },
-        retired: BTreeMap::new(),
         warnings: Vec::new(),
     }
 }
