@@ -61,6 +61,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
     let mut job: Option<Arc<Job>> = None;
     let mut turned = Turned::default();
     let mut waited = Duration::ZERO;
+    let mut before = None;
 
     for candidate in in_order(gw, &order.plan) {
         if let Err(limited) = gw.limits.take(&candidate.route) {
@@ -95,6 +96,9 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         gw.metrics.upstream(&candidate.route.name, UpstreamCall::Submit, sent.elapsed());
         let (event, facts) = read(gw, candidate, &answer);
         note(gw, &submitting, candidate, event, &answer);
+        if let Some(cause) = before.replace(AttemptOutcome::of(&answer)) {
+            gw.metrics.retry(&candidate.route.name, &submitting.model, cause);
+        }
         let after = write_down(gw, submitting, event, facts).await?;
         match answer {
             Err(SubmitError::Rejected(rejection)) => return Err(Refusal::Rejected(rejection)),
@@ -211,9 +215,6 @@ fn outcome(word: &'static str) -> Facts {
 fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &Result<Accepted, SubmitError>) {
     let route = &candidate.route.name;
     gw.metrics.attempt(route, &job.model, AttemptOutcome::of(answer));
-    if job.attempts > 1 {
-        gw.metrics.retry(route, &job.model, AttemptOutcome::of(answer));
-    }
     match answer {
         Ok(_) | Err(SubmitError::Rejected(_)) => gw.health.answered(route),
         Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => gw.health.failed(route),
@@ -249,7 +250,12 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
             Refusal::Internal
         })?;
         match gw.store.apply(&job, step, facts.clone(), gw.clock.now()).await {
-            Ok(job) => return Ok(job),
+            Ok(job) => {
+                if job.state.is_final() {
+                    gw.metrics.ended(&job);
+                }
+                return Ok(job);
+            }
             Err(ApplyError::Duplicate(upstream_id)) => {
                 error!(job.id = %job.id, upstream.id = upstream_id, "the upstream gave one id to two jobs; this one stays unknown");
                 let unclear = Facts { outcome: Some("unclear"), ..Facts::default() };

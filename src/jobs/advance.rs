@@ -3,12 +3,11 @@
 //! A crash anywhere in here costs a repeated question, never a repeated charge: the step, the money and
 //! the next due time are written together or not at all.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use super::watch::Watch;
 use crate::clock::Timestamp;
 use crate::eta;
 use crate::gateway::Gateway;
@@ -19,10 +18,6 @@ use crate::policy::Route;
 use crate::provider::{AskError, Handle, Phase, Progress, is_known_status};
 use crate::store::{ApplyError, Facts, Job, JobError};
 
-/// A job that its upstream does not know is lost after so many answers of that kind…
-const MISSING_TIMES: u32 = 5;
-/// …that span at least this long.
-const MISSING_FOR: Duration = Duration::from_secs(600);
 /// How long the schedule's first, quicker part lasts.
 const EARLY_FOR: Duration = Duration::from_secs(60);
 /// How much slower an overdue job is asked about.
@@ -46,7 +41,7 @@ pub enum Stuck {
 }
 
 /// Moves one leased job forward by one step.
-pub async fn advance(gw: &Gateway, missing: &Missing, job: &Job) -> Result<(), Stuck> {
+pub async fn advance(gw: &Gateway, watch: &Watch, job: &Job) -> Result<(), Stuck> {
     let policy = gw.policy.snapshot();
     let route = policy.route_of(&job.route).ok_or_else(|| Stuck::NoRoute(job.route.to_string()))?;
     let upstream_id = job.upstream_id.as_deref().ok_or(Stuck::NoUpstreamId)?;
@@ -55,13 +50,14 @@ pub async fn advance(gw: &Gateway, missing: &Missing, job: &Job) -> Result<(), S
     let answer = gw.upstream.progress(route, Handle { upstream_id, result_url: job.result_url.as_deref() }).await;
     let now = gw.clock.now();
     gw.metrics.upstream(&job.route, UpstreamCall::Progress, asked.elapsed());
-    note(gw, job, &answer);
-    let event = event(job, route, missing, &answer, now);
+    note(gw, watch, job, &answer);
+    let event = event(job, route, watch, &answer, now);
     let facts = facts(job, route, event, answer, now);
 
     let step = step(job.state, event)?;
     let job = gw.store.apply(job, step, facts, now).await?;
     if job.state.is_final() {
+        watch.forget(job.id);
         gw.metrics.ended(&job);
         info!(job.id = %job.id, route.name = %route.name, job.state = %job.state, cost_microusd = job.cost.map(|c| c.get()), "ended");
     }
@@ -69,9 +65,9 @@ pub async fn advance(gw: &Gateway, missing: &Missing, job: &Job) -> Result<(), S
 }
 
 /// What an answer means for the job. Only evidence ends one.
-fn event(job: &Job, route: &Route, missing: &Missing, answer: &Result<Progress, AskError>, now: Timestamp) -> Event {
+fn event(job: &Job, route: &Route, watch: &Watch, answer: &Result<Progress, AskError>, now: Timestamp) -> Event {
     if !matches!(answer, Err(AskError::NotFound)) {
-        missing.forget(job.id);
+        watch.found(job.id);
     }
     // What a job says of itself that tells nothing new.
     let as_before = if job.state == State::Running { Event::Running } else { Event::Queued };
@@ -83,7 +79,7 @@ fn event(job: &Job, route: &Route, missing: &Missing, answer: &Result<Progress, 
             Phase::Failed { .. } if route.bills_failed => Event::FailedBilled,
             Phase::Failed { .. } => Event::Failed,
         },
-        Err(AskError::NotFound) if missing.is_lost(job.id, now) => Event::Vanished,
+        Err(AskError::NotFound) if watch.is_lost(job.id, now) => Event::Vanished,
         Err(_) => as_before,
     }
 }
@@ -136,7 +132,7 @@ fn jittered(wait: Duration, id: JobId, now: Timestamp) -> Duration {
 }
 
 /// Tells health, metrics and the log how a poll went.
-fn note(gw: &Gateway, job: &Job, answer: &Result<Progress, AskError>) {
+fn note(gw: &Gateway, watch: &Watch, job: &Job, answer: &Result<Progress, AskError>) {
     gw.metrics.poll(&job.route, PollOutcome::of(answer));
     match answer {
         Err(why @ AskError::Credential) => warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key"),
@@ -153,30 +149,7 @@ fn note(gw: &Gateway, job: &Job, answer: &Result<Progress, AskError>) {
             }
         }
     }
-    if is_overdue(job, gw.clock.now()) {
+    if is_overdue(job, gw.clock.now()) && watch.is_newly_overdue(job.id) {
         gw.metrics.overdue(&job.route, &job.model);
-    }
-}
-
-/// Jobs that their upstream did not know when last asked. In memory only: forgetting it at a restart
-/// makes the verdict later, which is the safe side.
-#[derive(Debug, Default)]
-pub struct Missing(Mutex<HashMap<JobId, (u32, Timestamp)>>);
-
-impl Missing {
-    fn forget(&self, id: JobId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
-
-    /// Counts one more answer of that kind, and tells whether it is enough.
-    fn is_lost(&self, id: JobId, now: Timestamp) -> bool {
-        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (times, since) = missing.entry(id).or_insert((0, now));
-        *times += 1;
-        let lost = *times >= MISSING_TIMES && now.since(*since) >= MISSING_FOR;
-        if lost {
-            missing.remove(&id);
-        }
-        lost
     }
 }

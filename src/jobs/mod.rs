@@ -8,6 +8,7 @@ mod adopt;
 mod advance;
 mod poller;
 mod sweeper;
+mod watch;
 
 use std::sync::Arc;
 

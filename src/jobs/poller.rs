@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
-use super::advance::{Missing, advance};
+use super::advance::advance;
+use super::watch::Watch;
 use crate::gateway::Gateway;
 
 /// Polls under way at a time.
@@ -21,7 +22,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
     let seats = Arc::new(Semaphore::new(FANOUT_MAX));
-    let missing = Arc::new(Missing::default());
+    let watch = Arc::new(Watch::default());
     while !gw.stop.is_cancelled() {
         let free = u32::try_from(seats.available_permits()).unwrap_or(BATCH).min(BATCH);
         let due = if free == 0 { Ok(Vec::new()) } else { gw.store.lease_due(gw.clock.now(), LEASE, free).await };
@@ -36,9 +37,9 @@ pub async fn run(gw: Arc<Gateway>) {
         let busy = found.len() == BATCH as usize;
         for job in found {
             let Ok(seat) = seats.clone().acquire_owned().await else { return };
-            let (gw, missing) = (gw.clone(), missing.clone());
+            let (gw, watch) = (gw.clone(), watch.clone());
             gw.clone().tasks.spawn(async move {
-                if let Err(stuck) = advance(&gw, &missing, &job).await {
+                if let Err(stuck) = advance(&gw, &watch, &job).await {
                     warn!(job.id = %job.id, %stuck, "a job was not moved on; its claim lapses and it is asked about again");
                 }
                 drop(seat);

@@ -99,7 +99,7 @@ async fn a_wish_for_what_nobody_offers_is_told_what_there_is() {
             (json!({ "prompt": "a whale", "seconds": "99999999999" }), "400 invalid_value seconds", "'99999999999'"),
             (json!({ "prompt": "a whale", "duration": "soon" }), "400 invalid_value duration", "'soon'"),
             (json!({ "prompt": "a whale", "seconds": "4", "duration": 4 }), "400 invalid_value duration", "two names"),
-            (json!({ "prompt": "a whale", "size": "1x1" }), "400 invalid_value size", "'720x1280' and '1280x720'"),
+            (json!({ "prompt": "a whale", "size": "640x480" }), "400 invalid_value size", "'720x1280' and '1280x720'"),
             (json!({ "prompt": "a whale", "size": "1024x1792" }), "400 invalid_value size", "'720x1280' and '1280x720'"),
             (json!({ "prompt": "a whale", "size": "720p" }), "400 invalid_value size", "'1280x720'"),
             (json!({ "prompt": "a whale", "size": [720, 1280] }), "400 invalid_type size", "an array"),
@@ -246,9 +246,7 @@ async fn a_picture_has_to_be_one_and_of_the_clips_own_size() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_not_read_however_it_is_framed() {
-    let policy = [openai("openai", ""), tenant("acme", "")];
-    let world = World::start(&policy).await;
-    drop(policy);
+    let world = world().await;
     let acme = world.tenant("acme").client;
     let limit = 16 << 20;
 
@@ -264,7 +262,7 @@ async fn a_body_over_the_limit_is_not_read_however_it_is_framed() {
     let heard = acme.raw(format!("{request}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
     assert!(heard.starts_with("HTTP/1.1 413 ") || heard.is_empty(), "{heard}");
 
-    world.tenant("acme").client.post("/v1/videos/estimate", &json!({ "prompt": "a whale" })).await.ok();
+    acme.post("/v1/videos/estimate", &json!({ "prompt": "a whale" })).await.ok();
     end_untouched(world).await;
 }
 
@@ -275,7 +273,7 @@ async fn a_body_that_cannot_be_read_is_refused_for_what_is_wrong_with_it() {
     let json_type = Some("application/json");
     let form_type = form_type();
     let cut = &form(&[Part::Text("prompt", "a whale")])[..60];
-    let many: Vec<Part<'_>> = (0..17).map(|_| Part::Text("metadata", "x")).collect();
+    let many: Vec<Part<'_>> = "a b c d e f g h i j k l m n o p q".split(' ').map(|name| Part::Text(name, "x")).collect();
     let twice = form(&[Part::Text("prompt", "a whale"), Part::Text("prompt", "two whales")]);
     let deep = format!("{{\"prompt\":{}1{}}}", "[".repeat(2_000), "]".repeat(2_000));
 
@@ -298,9 +296,6 @@ async fn a_body_that_cannot_be_read_is_refused_for_what_is_wrong_with_it() {
     ] {
         let shown = String::from_utf8_lossy(&body).chars().take(60).collect::<String>();
         let answer = acme.ask("POST", "/v1/videos", media_type, body).await.unwrap();
-        if answer.refusal() == "400 invalid_value metadata" {
-            continue; // Given more than once, which is told before there are too many.
-        }
         assert_eq!(answer.refusal(), refusal, "{shown}: {}", answer.message());
         assert!(answer.message().contains(message), "{shown}: {}", answer.message());
         is_well_formed(&answer);
@@ -385,7 +380,7 @@ async fn a_path_has_its_methods_and_no_others() {
         let heard = acme.raw(acme.spelled_out(method, path, "", "")).await;
         assert!(["405", "400"].contains(&status(&heard)), "{method} {path}: {heard}");
     }
-    let heard = acme.raw("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n").await;
+    let heard = acme.raw("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\nconnection: close\r\n\r\n").await;
     assert!(["405", "400"].contains(&status(&heard)), "{heard}");
     end_untouched(world).await;
 }

@@ -18,6 +18,8 @@ mod budgets;
 mod limits;
 mod failover;
 mod bad_input;
+mod reloading;
+mod admin;
 
 mod crashing;
 mod draining;
