@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::auth;
 use crate::clock::Timestamp;
@@ -32,8 +32,8 @@ pub struct Reloader {
 pub struct State {
     /// What the bytes hash to of the file that was last taken or refused; `None` if it could not be read.
     seen: Option<[u8; 32]>,
-    /// Likewise of the file as last looked at, which may still be being written.
-    glimpsed: Option<[u8; 32]>,
+    /// The file as last looked at, which may still be being written: when it was, beside what its bytes hash to.
+    glimpsed: Option<(SystemTime, [u8; 32])>,
     /// When the file was last read.
     pub looked_at: Timestamp,
     /// Why the file as it stands is not in force, if it is not.
@@ -58,9 +58,9 @@ pub enum Looked {
 impl Reloader {
     /// Loads the file for the first time.
     pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
-        let seen = fingerprint(path);
+        let seen = glimpse(path).map(|(_, fingerprint)| fingerprint);
         let policy = load(path)?;
-        let state = State { seen, glimpsed: seen, looked_at: now, refused: None, loaded: 1, refusals: 0 };
+        let state = State { seen, glimpsed: None, looked_at: now, refused: None, loaded: 1, refusals: 0 };
         Ok((Self { path: path.to_owned(), state: Mutex::new(state) }, policy))
     }
 
@@ -75,13 +75,14 @@ impl Reloader {
     /// Holds the lock throughout: two looks at once would be two opinions on what came last.
     pub fn look(&self, current: &Current, now: Timestamp, anyway: bool) -> Looked {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = fingerprint(&self.path);
-        let stands_still = std::mem::replace(&mut state.glimpsed, seen) == seen;
+        let glimpsed = glimpse(&self.path);
+        let seen = glimpsed.map(|(_, fingerprint)| fingerprint);
+        let stands_still = std::mem::replace(&mut state.glimpsed, glimpsed) == glimpsed;
         if !anyway && (seen == state.seen || !stands_still) {
             return Looked::Same;
         }
         let loaded = load(&self.path);
-        if !anyway && fingerprint(&self.path) != seen {
+        if !anyway && glimpse(&self.path) != glimpsed {
             return Looked::Same;
         }
         (state.seen, state.looked_at) = (seen, now);
@@ -103,9 +104,10 @@ impl Reloader {
     }
 }
 
-/// SHA-256 of the file, if it can be read.
-fn fingerprint(path: &Path) -> Option<[u8; 32]> {
-    std::fs::read(path).ok().map(|bytes| auth::hash(&bytes))
+/// When the file was written and what its bytes hash to, if it can be read.
+fn glimpse(path: &Path) -> Option<(SystemTime, [u8; 32])> {
+    let written = std::fs::metadata(path).and_then(|file| file.modified()).ok()?;
+    Some((written, auth::hash(&std::fs::read(path).ok()?)))
 }
 
 /// Routes that only earlier files had: jobs that they took are followed to their end.
