@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Answer, Client};
 use crate::process::{Gateway, Site, eventually};
-use crate::world::{id, openai, tenant};
+use crate::world::{self, World, id, openai, tenant};
 
 /// Outcomes that nobody knows are decided within seconds.
 const HASTY: &str = "submit_timeout = \"3s\"\nunknown = { grace = \"3s\" }";
@@ -123,4 +123,22 @@ async fn an_order_whose_reply_nobody_lived_to_read_is_found_and_not_sent_again()
     assert_eq!(site.number("SELECT count(*) FROM jobs WHERE state = 'completed'"), 1);
     assert_eq!(site.simulator.stats().count("create"), 1, "what may have been sent is not sent again");
     site.settle_up();
+}
+
+#[tokio::test]
+async fn an_attempt_that_nobody_follows_any_more_is_unknown_and_its_late_reply_still_counts() {
+    let policy = [openai("openai", ""), tenant("acme", ""), "[defaults]\nanswer_after = \"100ms\"".to_owned()];
+    let world = World::at_speed(1, &policy).await;
+    world.misbehave(Faults { delay_ms: 8_000, list_lag_ms: 3_600_000, ..Faults::default() });
+    let video = world.tenant("acme").ordered(&wish("late")).await;
+    assert_eq!(world.jobs_in("submitting"), 1);
+
+    // As if its outcome could not be written down for as long as that is tried.
+    world.turn_clock(Duration::from_secs(600));
+    world::eventually("it counts as unknown", || world.jobs_in("unknown") == 1).await;
+    assert_eq!(world.held("tenant:acme"), 400_000);
+    world::eventually("its reply has come", || world.jobs_in("unknown") == 0).await;
+    let video = world.tenant("acme").ended(id(&video)).await;
+    assert_eq!(video["status"], "completed");
+    world.end().await;
 }
