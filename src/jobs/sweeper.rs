@@ -17,7 +17,7 @@ use crate::policy::Route;
 use crate::provider::ListedJob;
 use crate::store::{ApplyError, Facts, Job, JobError, StoreError};
 
-/// Between two sweeps.
+/// The longest pause between two sweeps; shorter where a route's jobs are asked about more often than that.
 const EVERY: Duration = Duration::from_secs(5);
 /// Pages of an upstream's list that a sweep reads.
 const PAGES_MAX: usize = 10;
@@ -39,9 +39,10 @@ pub async fn run(gw: Arc<Gateway>) {
                 warn!(route.name = %route.name, %why, "not swept");
             }
         }
+        let pause = policy.routes.values().map(|route| route.poll.early).fold(EVERY, Duration::min);
         tokio::select! {
             () = gw.stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

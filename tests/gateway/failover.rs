@@ -177,8 +177,7 @@ async fn an_order_whose_reply_is_lost_is_found_in_the_providers_list_and_never_s
     let count = faults.len();
     let mut videos = Vec::new();
     for fault in faults {
-        // Health would ask a route that fails so often last: that is another page.
-        world.misbehave(script([fault.clone()]));
+        world.misbehave(Faults { list_lag_ms: 600_000, ..script([fault.clone()]) });
         let wish = json!({ "prompt": format!("a whale, number {}", videos.len()) });
         let video = acme.ordered(&wish).await;
         assert_eq!(video["status"], "queued", "{fault:?}");
@@ -186,6 +185,7 @@ async fn an_order_whose_reply_is_lost_is_found_in_the_providers_list_and_never_s
     }
     assert_eq!(world.orders(), u64::try_from(count).unwrap(), "one order a wish");
     assert_eq!((world.held("tenant:acme"), world.bill()), (4_000_000, 4_000_000), "what may be owed is held");
+    world.misbehave(Faults::default());
 
     for video in &videos {
         assert_eq!(acme.ended(id(video)).await["status"], "completed");
@@ -202,11 +202,12 @@ async fn an_order_whose_reply_is_lost_is_found_in_the_providers_list_and_never_s
 async fn wishes_that_look_the_same_are_told_apart_only_within_one_tenant() {
     let world = World::start(&[openai("openai", ""), tenant("acme", ""), tenant("rival", ""), tenant("guest", "")]).await;
     let (acme, rival, guest) = (world.tenant("acme"), world.tenant("rival"), world.tenant("guest"));
-    world.misbehave(Faults { accept_then_cut: 1_000, ..Faults::default() });
+    world.misbehave(Faults { accept_then_cut: 1_000, list_lag_ms: 600_000, ..Faults::default() });
 
     let twice = [acme.ordered(&whale()).await, acme.ordered(&whale()).await];
     let theirs = json!({ "prompt": "a whale, seen by two" });
     let (one, other) = (rival.ordered(&theirs).await, guest.ordered(&theirs).await);
+    assert_eq!(world.jobs_in("unknown"), 4);
     world.misbehave(Faults::default());
 
     for video in &twice {
