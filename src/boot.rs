@@ -91,6 +91,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         clock,
         links,
         tasks: TaskTracker::new(),
+        leaving: CancellationToken::new(),
         stop: CancellationToken::new(),
         seen: Cache::new(SEEN_MAX),
         due: Notify::new(),
@@ -137,6 +138,7 @@ impl Running {
     pub async fn stop(self) -> bool {
         let drain = self.gw.policy.snapshot().server.drain;
         info!(drain_secs = drain.as_secs(), "stopping");
+        self.gw.leaving.cancel();
         tokio::time::sleep(UNREADY_FOR).await;
         self.gw.stop.cancel();
         self.gw.tasks.close();

@@ -47,6 +47,8 @@ pub struct Gateway {
     pub links: Links,
     /// Work that outlives the request it came from; a stop waits for it.
     pub tasks: TaskTracker,
+    /// Tells load balancers to look elsewhere: ahead of `stop`, while everybody is still served.
+    pub leaving: CancellationToken,
     /// Tells everybody that the gateway is stopping.
     pub stop: CancellationToken,
     /// Young jobs that somebody asked about: their clients know their ids.

@@ -258,7 +258,10 @@ fn attempted(from: State) -> Result<State, OpenError> {
 }
 
 /// See [`crate::store::Store::recover`].
+///
+/// The file is ours alone, so whoever claimed a job is dead, and its claims with it.
 pub(super) fn recover(tx: &mut Tx<'_>, at: Timestamp) -> Result<u64, StoreError> {
+    tx.conn.execute("UPDATE jobs SET lease_until_ms = NULL WHERE lease_until_ms IS NOT NULL AND ended_at_ms IS NULL", [])?;
     let died = {
         let mut rows = tx.conn.prepare_cached(select_jobs!("WHERE state = 'submitting' AND ended_at_ms IS NULL"))?;
         let rows = rows.query_map([], job)?;
