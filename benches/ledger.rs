@@ -111,6 +111,8 @@ fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
         bookings: [Account::Gateway, Account::Tenant(tenant)].map(|account| Booking::at(account, None, at)).into(),
         tenant_in_flight_max: None,
         charge: None,
+        fingerprint: [0; 32],
+        idempotency_key: None,
         at,
     };
     let attempt = NewAttempt {

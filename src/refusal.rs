@@ -179,7 +179,7 @@ impl Refusal {
             Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
             Self::Stopping => down("server_is_stopping", "The gateway is restarting.").again(2),
             Self::Overloaded => down("server_is_overloaded", "Too much at once.").again(1),
-            Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. Nothing was ordered."),
+            Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. If a video was ordered all the same, GET /v1/videos lists it."),
         }
     }
 

@@ -396,6 +396,9 @@ pub struct LedgerEntry {
     pub at: Timestamp,
 }
 
+/// A job that was found by its idempotency key, and the fingerprint of its wish.
+pub type Keyed = ([u8; 32], Arc<Job>);
+
 /// Everything durable. One implementation per database; `contract` holds them equal.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -411,7 +414,7 @@ pub trait Store: Send + Sync {
 
     /// The tenant's job under an idempotency key, and the fingerprint of its wish. A job that was released
     /// without ever being accepted leaves its key free.
-    async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<([u8; 32], Arc<Job>)>, StoreError>;
+    async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, StoreError>;
 
     /// The tenant's jobs since `since` that were wished for in the same words and have not been claimed
     /// by the `resend`-th sending of their request; those claimed most recently, then the oldest, first.

@@ -33,7 +33,7 @@ use crate::clock::Timestamp;
 use crate::id::{CharacterId, JobId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::store::{
-    ApplyError, Attempt, Balance, Character, Facts, Job, Jobs, LedgerEntry, NewAttempt, NewJob, OpenError, Overview, Page, Removed,
+    ApplyError, Attempt, Balance, Character, Facts, Job, Jobs, Keyed, LedgerEntry, NewAttempt, NewJob, OpenError, Overview, Page, Removed,
     ReportRow, Store, StoreError,
 };
 
@@ -92,7 +92,7 @@ impl Store for Sqlite {
         self.writer.write(move |tx| write::apply(tx, id, version, step, facts, at)).await
     }
 
-    async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<([u8; 32], Arc<Job>)>, StoreError> {
+    async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, StoreError> {
         let (tenant, key) = (tenant.clone(), key.to_owned());
         self.readers.read(move |conn| wishes::keyed_job(conn, &tenant, &key)).await
     }

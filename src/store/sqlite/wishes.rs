@@ -9,7 +9,7 @@ use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::id::{JobId, TenantName};
 use crate::job::State;
-use crate::store::{Job, NewJob, OpenError, StoreError};
+use crate::store::{Job, Keyed, NewJob, OpenError, StoreError};
 
 /// Jobs that are alike and worth looking at.
 const ALIKE_MAX: u32 = 32;
@@ -35,7 +35,7 @@ pub(super) fn remember(conn: &Connection, job: &Job, fingerprint: &[u8; 32], key
 }
 
 /// See [`crate::store::Store::keyed_job`].
-pub(super) fn keyed_job(conn: &Connection, tenant: &TenantName, key: &str) -> Result<Option<([u8; 32], Arc<Job>)>, Error> {
+pub(super) fn keyed_job(conn: &Connection, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, Error> {
     let found = find(conn, tenant, key)?.filter(|(_, job)| job.state != State::Released);
     Ok(found.map(|(fingerprint, job)| (fingerprint, Arc::new(job))))
 }
