@@ -2,12 +2,14 @@
 //!
 //! Read, compile, compare, swap. A file that does not compile changes nothing: the last good one stays
 //! in force, and why is in the log, in the metrics and on the operator's page. The file is looked at by
-//! content and not by event, which is the same for a rename, a write in place and a swapped link.
+//! content and not by event, which is the same for a rename, a write in place and a swapped link. It is
+//! followed once two looks in a row found the same: half of a file that is being written can be a policy
+//! too, one without the tenants of the other half.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::auth;
 use crate::clock::Timestamp;
@@ -28,8 +30,10 @@ pub struct Reloader {
 /// The latest reload.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// What the file's bytes hash to, as last looked at; `None` if it could not be read.
+    /// What the bytes hash to of the file that was last taken or refused; `None` if it could not be read.
     seen: Option<[u8; 32]>,
+    /// The file as last looked at, which may still be being written: when it was, beside what its bytes hash to.
+    glimpsed: Option<(SystemTime, [u8; 32])>,
     /// When the file was last read.
     pub looked_at: Timestamp,
     /// Why the file as it stands is not in force, if it is not.
@@ -54,9 +58,9 @@ pub enum Looked {
 impl Reloader {
     /// Loads the file for the first time.
     pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
-        let seen = fingerprint(path);
+        let seen = glimpse(path).map(|(_, fingerprint)| fingerprint);
         let policy = load(path)?;
-        let state = State { seen, looked_at: now, refused: None, loaded: 1, refusals: 0 };
+        let state = State { seen, glimpsed: None, looked_at: now, refused: None, loaded: 1, refusals: 0 };
         Ok((Self { path: path.to_owned(), state: Mutex::new(state) }, policy))
     }
 
@@ -65,18 +69,24 @@ impl Reloader {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks at the file, and puts it in force if it changed (or, if `anyway`, even if it did not:
-    /// secrets in other files may have).
+    /// Looks at the file, and puts it in force if it changed and now stands still; if `anyway`, as it is
+    /// and even if it did not change: secrets in other files may have.
     ///
     /// Holds the lock throughout: two looks at once would be two opinions on what came last.
     pub fn look(&self, current: &Current, now: Timestamp, anyway: bool) -> Looked {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = fingerprint(&self.path);
-        if seen == state.seen && !anyway {
+        let glimpsed = glimpse(&self.path);
+        let seen = glimpsed.map(|(_, fingerprint)| fingerprint);
+        let stands_still = std::mem::replace(&mut state.glimpsed, glimpsed) == glimpsed;
+        if !anyway && (seen == state.seen || !stands_still) {
+            return Looked::Same;
+        }
+        let loaded = load(&self.path);
+        if !anyway && glimpse(&self.path) != glimpsed {
             return Looked::Same;
         }
         (state.seen, state.looked_at) = (seen, now);
-        let refused = match load(&self.path) {
+        let refused = match loaded {
             Ok(policy) => {
                 let old = current.snapshot();
                 let policy = Policy { retired: retired(&old, &policy), ..policy };
@@ -94,9 +104,10 @@ impl Reloader {
     }
 }
 
-/// SHA-256 of the file, if it can be read.
-fn fingerprint(path: &Path) -> Option<[u8; 32]> {
-    std::fs::read(path).ok().map(|bytes| auth::hash(&bytes))
+/// When the file was written and what its bytes hash to, if it can be read.
+fn glimpse(path: &Path) -> Option<(SystemTime, [u8; 32])> {
+    let written = std::fs::metadata(path).and_then(|file| file.modified()).ok()?;
+    Some((written, auth::hash(&std::fs::read(path).ok()?)))
 }
 
 /// Routes that only earlier files had: jobs that they took are followed to their end.

@@ -184,7 +184,7 @@ async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
 async fn over_h1(stream: Stalling<Lingering<TcpStream>>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
     let verdict = Verdict::default();
     let framing = Framing::new(HEADER_BYTES_MAX, HEADERS_MAX, verdict.clone());
-    let io = TokioIo::new(Guarded::new(stream, framing, timeouts.head));
+    let io = TokioIo::new(Guarded::new(stream, framing, timeouts.head, stop.clone()));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

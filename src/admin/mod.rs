@@ -43,7 +43,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
 
 /// Ready is: not stopping, and the books can be read.
 async fn ready(gw: &Gateway) -> Reply {
-    if gw.stop.is_cancelled() {
+    if gw.leaving.is_cancelled() {
         return reply::with(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "stopping\n");
     }
     match gw.store.latest_jobs(None, None, 1).await {

@@ -6,11 +6,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::boot::{self, Settings};
+
+/// Sent to who writes beyond its limit on file size; tokio has no name for it.
+const SIGXFSZ: i32 = 25;
 
 /// What `serve` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,6 +42,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     log(policy.telemetry.log_json);
     drop(policy);
     super::runtime()?.block_on(async {
+        // A file that may not grow any more shall be a failed write, which the store can answer, and not our end.
+        let _survived = signal(SignalKind::from_raw(SIGXFSZ))?;
         let running = boot::start(Settings { config: args.config, listen: args.listen, admin: args.admin }).await?;
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
@@ -69,7 +75,9 @@ pub fn log(json: bool) {
 
 /// Asks `/healthz`, without any part of the gateway that might be what is unwell.
 pub fn healthcheck(admin: SocketAddr) -> anyhow::Result<ExitCode> {
-    let mut stream = TcpStream::connect_timeout(&admin, Duration::from_secs(2))?;
+    let connected = TcpStream::connect_timeout(&admin, Duration::from_secs(2));
+    let mut stream =
+        connected.with_context(|| format!("nobody answers at {admin}; is the gateway running, and is that its [server].admin?"))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut head = [0; 12];

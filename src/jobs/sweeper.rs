@@ -1,4 +1,5 @@
-//! The sweeper: what became of attempts whose outcome nobody knows, and of holds that nobody uses.
+//! The sweeper: what became of attempts whose outcome nobody knows or nobody could write down, and of holds
+//! that nobody uses.
 //!
 //! Where the upstream lists its jobs, a lost reply is found there and adopted; an attempt that is not
 //! there counts as never accepted only after the grace, and only if the list is fresh enough to show
@@ -22,6 +23,8 @@ const EVERY: Duration = Duration::from_secs(5);
 const PAGES_MAX: usize = 10;
 /// A job that was never sent and that nobody is sending gives its hold back after this long.
 const RESERVED_FOR: Duration = Duration::from_secs(15 * 60);
+/// After its time-out an attempt's outcome is held on to for half a minute; past this nobody follows it.
+const FOLLOWED_FOR: Duration = Duration::from_secs(60);
 
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
@@ -48,6 +51,12 @@ async fn sweep(gw: &Gateway, route: &Route) -> Result<(), StoreError> {
     for job in gw.store.in_state(State::Reserved, &route.name).await? {
         if gw.clock.now().since(job.attempted_at) > RESERVED_FOR {
             end(gw, &job, Event::Exhausted, "no_route_available", "Nobody could make this video.").await;
+        }
+    }
+    for job in gw.store.in_state(State::Submitting, &route.name).await? {
+        if gw.clock.now().since(job.attempted_at) > route.submit_timeout + FOLLOWED_FOR {
+            warn!(job.id = %job.id, route.name = %route.name, "the outcome of a submission was never written down; it is looked for upstream");
+            apply(gw, &job, Event::Unclear, Facts { outcome: Some("unclear"), ..Facts::default() }).await;
         }
     }
     let unknown = gw.store.in_state(State::Unknown, &route.name).await?;

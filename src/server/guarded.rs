@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::framing::Framing;
 
@@ -19,14 +20,16 @@ pub struct Guarded<S> {
     inner: S,
     framing: Framing,
     head_timeout: Duration,
+    stop: CancellationToken,
     /// Set while the rest of a head is waited for.
     until: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Guarded<S> {
-    /// Wraps `inner`. A head that has begun ends within the time-out, or the connection does.
-    pub const fn new(inner: S, framing: Framing, head_timeout: Duration) -> Self {
-        Self { inner, framing, head_timeout, until: None }
+    /// Wraps `inner`. A head that has begun ends within the time-out, or the connection does; after `stop`
+    /// it is not waited for, because nobody has been promised anything.
+    pub const fn new(inner: S, framing: Framing, head_timeout: Duration, stop: CancellationToken) -> Self {
+        Self { inner, framing, head_timeout, stop, until: None }
     }
 }
 
@@ -42,7 +45,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         // The count goes on through reads that bring a little: it is the head that must come in time.
         let timeout = self.head_timeout;
         let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        if read.is_pending() && until.as_mut().poll(cx).is_ready() {
+        if read.is_pending() && (until.as_mut().poll(cx).is_ready() || self.stop.is_cancelled()) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
+mod process;
 mod things;
 mod world;
 
@@ -19,3 +20,10 @@ mod failover;
 mod bad_input;
 mod reloading;
 mod admin;
+
+mod crashing;
+mod draining;
+mod reloading_under_load;
+mod streaming;
+mod disk;
+mod commands;

@@ -1,0 +1,262 @@
+//! The gateway as an operator has it: a process of its own that is started, signalled and killed, and
+//! of which nothing is known but what it says and what it leaves on disk.
+//!
+//! The provider lives in the test's process, so that it outlives every gateway and its bill with it.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use filmgate::simulator::{self, Simulator};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::client::Client;
+use crate::world::{Folder, key_of};
+
+/// How long anything here may take to come about, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Where gateways run: a policy file, books, and a provider.
+pub struct Site {
+    pub simulator: Simulator,
+    folder: Folder,
+}
+
+impl Site {
+    /// With a provider that many times faster than life, whose clips have at least so many bytes.
+    pub async fn new(speed: u32, clip_bytes_min: u64, policy: &[String]) -> Self {
+        let simulator = simulator::start(simulator::Settings { speed, clip_bytes_min, ..simulator::Settings::default() }).await.unwrap();
+        let site = Self { simulator, folder: Folder::new() };
+        std::fs::write(site.policy_file(), site.policy(policy)).unwrap();
+        site
+    }
+
+    /// The text of a policy of these parts.
+    pub fn policy(&self, parts: &[String]) -> String {
+        let books = self.path("books/books.db");
+        std::fs::create_dir_all(books.parent().unwrap()).unwrap();
+        let text = format!("[server]\ndrain = \"20s\"\n[store]\nurl = \"sqlite:{}\"\n{}\n", books.display(), parts.join("\n"));
+        text.replace("{simulator}", &format!("http://{}", self.simulator.addr()))
+    }
+
+    pub fn policy_file(&self) -> PathBuf {
+        self.path("gateway.toml")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.0.join(name)
+    }
+
+    /// A gateway that serves.
+    pub async fn gateway(&self) -> Gateway {
+        self.gateway_of(&self.serve()).await
+    }
+
+    /// Likewise, started by this command line.
+    pub async fn gateway_of(&self, command: &[String]) -> Gateway {
+        let process = Process::start(command);
+        let mut at = None;
+        eventually("the gateway serves", || {
+            at = process.serving_at();
+            at.is_some() || process.has_ended()
+        })
+        .await;
+        let Some((address, admin)) = at else { panic!("the gateway did not start:\n{}", process.log()) };
+        Gateway { process, address, admin }
+    }
+
+    /// The command line of a gateway on free ports.
+    pub fn serve(&self) -> Vec<String> {
+        let anywhere = "127.0.0.1:0";
+        let config = self.policy_file().display().to_string();
+        [BINARY, "serve", "--config", &config, "--listen", anywhere, "--admin", anywhere].map(str::to_owned).to_vec()
+    }
+
+    /// Runs a command of the binary to its end, in this site's folder.
+    pub fn run(&self, args: &[&str]) -> Output {
+        run_in(&self.folder.0, args)
+    }
+
+    /// The database file, for looking only.
+    pub fn books(&self) -> Connection {
+        Connection::open_with_flags(self.path("books/books.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+    }
+
+    /// What `SELECT` answers in its one number.
+    pub fn number(&self, select: &str) -> i64 {
+        self.books().query_row(select, [], |row| row.get(0)).unwrap_or_else(|why| panic!("{select}: {why}"))
+    }
+
+    /// Waits until every job has ended.
+    pub async fn until_quiet(&self) {
+        let open = "SELECT count(*) FROM jobs WHERE ended_at_ms IS NULL";
+        let began = Instant::now();
+        while self.number(open) > 0 {
+            assert!(began.elapsed() < PATIENCE, "these never end: {:?}", self.open_jobs());
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// How many jobs have not ended, by their state.
+    fn open_jobs(&self) -> Vec<(String, i64)> {
+        let books = self.books();
+        let mut rows = books.prepare("SELECT state, count(*) FROM jobs WHERE ended_at_ms IS NULL GROUP BY state").unwrap();
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The provider's bill is what the books say was spent or is held, to the micro-dollar and line by
+    /// line; and nobody's wish was ordered twice.
+    pub fn settle_up(&self) {
+        let bill = self.simulator.bill();
+        let mut lines: HashMap<&str, i64> = bill.jobs.iter().map(|job| (job.upstream_id.as_str(), job.microusd)).collect();
+        let books = self.books();
+        let select = "SELECT upstream_id, coalesce((SELECT amount_microusd FROM ledger WHERE job_id = jobs.id AND kind = 'settle'),
+            CASE WHEN ended_at_ms IS NULL THEN price_microusd ELSE 0 END) FROM jobs";
+        let mut rows = books.prepare(select).unwrap();
+        let rows = rows.query_map([], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?))).unwrap();
+        let mut booked = 0;
+        for (upstream_id, amount) in rows.map(Result::unwrap) {
+            booked += amount;
+            let billed = upstream_id.as_deref().map_or(0, |id| lines.remove(id).unwrap_or_else(|| panic!("{id} is on no bill")));
+            assert_eq!(billed, amount, "{upstream_id:?}");
+        }
+        assert_eq!(lines, HashMap::new(), "billed, and in nobody's books");
+        assert_eq!(booked, bill.total_microusd);
+        let mut intents: Vec<&String> = bill.jobs.iter().filter_map(|job| job.intent.as_ref()).collect();
+        intents.sort_unstable();
+        let twice = intents.windows(2).find(|pair| pair[0] == pair[1]);
+        assert_eq!(twice, None, "ordered twice");
+    }
+}
+
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_filmgate");
+
+/// Runs a command of the binary to its end.
+pub fn run_in(folder: &std::path::Path, args: &[&str]) -> Output {
+    Command::new(BINARY).args(args).current_dir(folder).env("FILMGATE_LOG", "info").output().unwrap()
+}
+
+/// A process, and what it says to standard error; killed when dropped.
+pub struct Process {
+    child: Mutex<Child>,
+    said: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts a program.
+    pub fn start(command: &[String]) -> Self {
+        let mut child = Command::new(&command[0])
+            .args(&command[1..])
+            .env("FILMGATE_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|why| panic!("{command:?}: {why}"));
+        let said = Arc::new(Mutex::new(String::new()));
+        let (lines, all) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&said));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                all.lock().unwrap_or_else(PoisonError::into_inner).push_str(&(line + "\n"));
+            }
+        });
+        Self { child: Mutex::new(child), said }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// What it said to standard error so far.
+    pub fn log(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Kills it at once, as a crash would.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "no {name} could be sent");
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// How it ended, if it does within that time.
+    pub async fn ends_within(&self, time: Duration) -> Option<ExitStatus> {
+        let began = Instant::now();
+        loop {
+            let ended = self.child.lock().unwrap().try_wait().unwrap();
+            if ended.is_some() || began.elapsed() > time {
+                return ended;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// The two addresses that it says it serves at, once it does.
+    fn serving_at(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains(" serving "))?;
+        let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse().ok());
+        Some((field("address=")?, field("admin=")?))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the gateway said:\n{}", self.log());
+        }
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// A gateway that serves.
+pub struct Gateway {
+    pub process: Process,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Gateway {
+    pub fn tenant(&self, name: &str) -> Client {
+        Client::new(self.address).bearer(&key_of(name))
+    }
+
+    pub fn operator(&self) -> Client {
+        Client::new(self.admin)
+    }
+
+    /// Memory that the process has in use.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+/// Waits until it is so.
+pub async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < PATIENCE, "it never came about that {what}");
+        tokio::time::sleep(GLANCE).await;
+    }
+}
