@@ -19,7 +19,7 @@ use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Plan};
 use crate::policy::Policy;
-use crate::provider::{Accepted, Phase, Proof, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported};
+use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported};
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
 use crate::video::{Origin, Source, Wish};
@@ -152,8 +152,8 @@ async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts) -> Result<Ac
 pub fn keep_those_that_can(plan: &mut Plan, parts: &Parts) -> Option<&'static str> {
     let mut lacks = None;
     plan.candidates.retain(|candidate| {
-        let described = candidate.route.provider.submit(&candidate.route.endpoint, &Proof::None, &submission(candidate, parts));
-        described.map_err(|Unsupported(what)| lacks = Some(what)).is_ok()
+        let can = candidate.route.provider.can_submit(&submission(candidate, parts));
+        can.map_err(|Unsupported(what)| lacks = Some(what)).is_ok()
     });
     lacks
 }
@@ -286,6 +286,7 @@ fn turn_down(error: OpenError, ceiling: MicroUsd) -> Refusal {
             Account::Tenant(name) => Refusal::OverBudget { ceiling, left: Some(left), whose: CapOf::Tenant(name.clone()) },
             Account::Gateway | Account::Route(_) => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
         },
+        OpenError::KeyTaken => Refusal::KeyInUse,
         OpenError::Moved => Refusal::Internal,
         OpenError::Store(why) => Refusal::Unavailable(why),
     }

@@ -7,6 +7,9 @@
 //! The modules below are listed from the street down to the cellar. A module may use what stands
 //! below it and nothing above it; `tests/tidy.rs` holds us to that.
 
+#[doc(hidden)]
+pub mod bench;
+
 // The process.
 mod cli;
 mod boot;

@@ -56,6 +56,12 @@ pub enum Refusal {
     Unsupported(&'static str),
     /// Nobody may serve the wish.
     NoPlan(NoPlan),
+    /// The idempotency key is none.
+    BadKey,
+    /// The idempotency key names another wish.
+    KeyReused,
+    /// The idempotency key's first request is still under way.
+    KeyInUse,
     /// The prompt matches what the operator denies.
     Denied,
     /// The prompt is longer than the operator allows.
@@ -158,6 +164,9 @@ impl Refusal {
             Self::Expired => client(S::GONE, "video_expired", "The content of this video has expired."),
             Self::Unsupported(what) => client(S::BAD_REQUEST, "unsupported", what),
             Self::NoPlan(why) => no_plan(why),
+            Self::BadKey => client(S::BAD_REQUEST, "invalid_idempotency_key", "An Idempotency-Key is one header of 1 to 255 visible ASCII characters."),
+            Self::KeyReused => client(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new key for a new video."),
+            Self::KeyInUse => client(S::CONFLICT, "idempotency_key_in_use", "The first request with this Idempotency-Key is still under way.").again(1),
             Self::Denied => client(S::BAD_REQUEST, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt"),
             Self::PromptTooLong { chars_max } => client(S::BAD_REQUEST, "string_above_max_length", &format!("The prompt is longer than the {chars_max} characters that this gateway takes.")).about("prompt"),
             Self::RateLimited { wait } => busy("rate_limit_exceeded", "Too many requests. Try again later.").after(*wait),
@@ -170,7 +179,7 @@ impl Refusal {
             Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
             Self::Stopping => down("server_is_stopping", "The gateway is restarting.").again(2),
             Self::Overloaded => down("server_is_overloaded", "Too much at once.").again(1),
-            Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. Nothing was ordered."),
+            Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. If a video was ordered all the same, GET /v1/videos lists it."),
         }
     }
 

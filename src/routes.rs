@@ -137,21 +137,23 @@ async fn handle(
     }
     let segments = segments(uri.path()).ok_or(Refusal::NoSuchPath)?;
     if operation == O::Content {
-        return content::content(gw, request.headers(), query, job_id(segments[1])?).await;
+        return Box::pin(content::content(gw, request.headers(), query, job_id(segments[1])?)).await;
     }
     let caller = Caller::of(gw, request.headers(), authority)?;
     *tenant = Some(caller.tenant.name.clone());
+    // What takes a body keeps far more across its waits than a poll does. It is boxed, or every poll would
+    // be moved about at the size of the largest of them.
     match (operation, segments.as_slice()) {
-        (O::Create, _) => create::create(gw, caller, Making::Create, request).await,
-        (O::Remix, [_, id, _]) => create::create(gw, caller, Making::Remix(job_id(id)?), request).await,
-        (O::Edit, _) => create::create(gw, caller, Making::Edit, request).await,
-        (O::Extend, _) => create::create(gw, caller, Making::Extend, request).await,
-        (O::Estimate, _) => create::price_only(gw, caller, request).await,
+        (O::Create, _) => Box::pin(create::create(gw, caller, Making::Create, request)).await,
+        (O::Remix, [_, id, _]) => Box::pin(create::create(gw, caller, Making::Remix(job_id(id)?), request)).await,
+        (O::Edit, _) => Box::pin(create::create(gw, caller, Making::Edit, request)).await,
+        (O::Extend, _) => Box::pin(create::create(gw, caller, Making::Extend, request)).await,
+        (O::Estimate, _) => Box::pin(create::price_only(gw, caller, request)).await,
         (O::List, _) => read::list(gw, &caller, query).await,
         (O::Read, [_, "edits" | "extensions" | "estimate"]) => Err(Refusal::MethodNotAllowed),
         (O::Read, [_, id]) => read::retrieve(gw, &caller, job_id(id)?).await,
         (O::Delete, [_, id]) => remove::remove(gw, &caller, job_id(id)?).await,
-        (O::CreateCharacter, _) => character::create(gw, caller, request).await,
+        (O::CreateCharacter, _) => Box::pin(character::create(gw, caller, request)).await,
         (O::ReadCharacter, [_, _, id]) => {
             let id: CharacterId = id.parse().map_err(|_| Refusal::NoSuchCharacter)?;
             character::retrieve(gw, &caller, id).await

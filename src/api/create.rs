@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug};
 
 use super::intake::{self, Caller};
+use super::resend::{Earlier, Sending};
 use super::view;
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
@@ -46,18 +47,33 @@ pub enum Making {
     Extend,
 }
 
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// By what a wish is known again.
+struct Known {
+    fingerprint: [u8; 32],
+    idempotency_key: Option<String>,
+}
+
 /// Makes a clip.
 pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: Request<Incoming>) -> Result<Reply, Refusal> {
     if gw.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
     let begun = Instant::now();
+    let sending = Sending::of(request.headers())?;
     let passed = gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
     let form = intake::form(gw, &caller.policy, request).await?;
     let wish = wish(&caller, making, form, gw.clock.now().utc_date())?;
     guard(&caller.policy.guard, &wish)?;
+    let fingerprint = wire::fingerprint(&wish);
+    if let Some(Earlier { job, how }) = sending.earlier(gw, &caller, &fingerprint).await? {
+        let mut reply = reply::json(view::as_created(gw, &caller, &job));
+        reply.headers_mut().insert(REPLAYED, HeaderValue::from_static(how));
+        return Ok(reply);
+    }
 
-    let order = order(gw, &caller, wish, begun).await?;
+    let order = order(gw, &caller, wish, begun, Known { fingerprint, idempotency_key: sending.key }).await?;
     let job = detached(gw, order, caller.policy.defaults.answer_after).await?;
     let mut reply = reply::json(view::video(gw, &caller, &job));
     headers(gw, &caller, &job, passed, &mut reply).await;
@@ -95,7 +111,7 @@ fn guard(guard: &Guard, wish: &Wish) -> Result<(), Refusal> {
 }
 
 /// Plans a wish and prices it: everything that can be decided before money is touched.
-async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant) -> Result<Order, Refusal> {
+async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant, known: Known) -> Result<Order, Refusal> {
     let (id, at) = (JobId::mint(), gw.clock.now());
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
@@ -113,7 +129,7 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant) -> Res
     if let Some(Reference::Upload(upload)) = &parts.wish.reference {
         wire::check_reference_size(upload, first.size)?;
     }
-    let job = new_job(caller, id, at, &plan, &parts, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
+    let job = new_job(caller, id, at, &plan, &parts, known, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
     Ok(Order { policy: caller.policy.clone(), job, plan, parts, begun })
 }
 
@@ -137,7 +153,7 @@ async fn characters(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<(Vec<S
     Ok((ids, lives_on))
 }
 
-fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts, charge: Option<MicroUsd>) -> NewJob {
+fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts, known: Known, charge: Option<MicroUsd>) -> NewJob {
     let (policy, tenant, wish) = (&caller.policy, &caller.tenant, &parts.wish);
     NewJob {
         id,
@@ -156,6 +172,8 @@ fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts
         ],
         tenant_in_flight_max: tenant.limits.in_flight,
         charge,
+        fingerprint: known.fingerprint,
+        idempotency_key: known.idempotency_key,
         at,
     }
 }
@@ -167,12 +185,7 @@ async fn detached(gw: &Arc<Gateway>, order: Order, answer_after: Duration) -> Re
     let (tell, on_disk) = oneshot::channel();
     let mut task = gw.tasks.spawn({
         let gw = gw.clone();
-        let work = async move {
-            let outcome = dispatch(&gw, order, tell).await;
-            gw.due.notify_one();
-            outcome
-        };
-        work.in_current_span()
+        async move { dispatch(&gw, order, tell).await }.in_current_span()
     });
     let known = tokio::time::timeout(answer_after, &mut task).await;
     match known {

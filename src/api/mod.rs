@@ -16,6 +16,7 @@ mod intake;
 pub mod models;
 pub mod read;
 pub mod remove;
+mod resend;
 mod view;
 
 pub use intake::Caller;

@@ -18,6 +18,12 @@ pub fn video(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
     wire::video(&view(caller, job, output_url.as_deref()))
 }
 
+/// The public JSON of a job as it was when it was made: what a repeated creation is answered with.
+pub fn as_created(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
+    let (state, progress, error, ended_at, expires_at) = (State::Accepted, 0, None, None, None);
+    video(gw, caller, &Job { state, progress, error, ended_at, expires_at, ..job.clone() })
+}
+
 /// The public JSON of a page of jobs.
 pub fn list<'a>(gw: &Gateway, caller: &Caller, jobs: impl Iterator<Item = &'a Job>, has_more: bool) -> Vec<u8> {
     let now = gw.clock.now();

@@ -69,8 +69,6 @@ words! {
         Refused = "refused",
         /// 5xx
         Failed = "failed",
-        /// The client left before there was an answer
-        Gone = "gone",
     }
 }
 
@@ -211,8 +209,6 @@ words! {
     WebhookOutcome {
         /// Its job is asked about at once
         Accepted = "accepted",
-        /// It had come before
-        Duplicate = "duplicate",
         /// Its signature or age does not hold
         BadSignature = "bad_signature",
         /// It is about no job of ours

@@ -19,7 +19,7 @@ use self::forms::{Amount, OneOrMany, Placed, Price, RuleRoutes, Written};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
-    /// Where the gateway listens. A change needs a restart.
+    /// Where the gateway listens, which needs a restart, and what it allows, which does not.
     pub server: Server,
     /// Where jobs and money are written down. A change needs a restart.
     pub store: Store,

@@ -38,7 +38,7 @@ use crate::video::{Seconds, Size, SizeClass};
 pub struct Policy {
     /// SHA-256 of the file, in hexadecimal: which file decided.
     pub revision: String,
-    /// `[server]`; a change needs a restart.
+    /// `[server]`; the addresses need a restart, the rest does not.
     pub server: Server,
     /// `[store]`; a change needs a restart.
     pub store: StoreUrl,

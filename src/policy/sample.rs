@@ -175,6 +175,10 @@ impl Provider for Mute {
         None
     }
 
+    fn can_submit(&self, _: &Submission<'_>) -> Result<(), Unsupported> {
+        Err(Unsupported("this dialect is mute"))
+    }
+
     fn submit(&self, _: &Endpoint, _: &Proof<'_>, _: &Submission<'_>) -> Result<Call<Result<Accepted, SubmitError>>, Unsupported> {
         Err(Unsupported("this dialect is mute"))
     }

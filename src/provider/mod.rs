@@ -352,6 +352,9 @@ pub trait Provider: Sync + fmt::Debug {
     /// `base_url` when the policy gives none.
     fn default_base_url(&self) -> Option<&'static str>;
 
+    /// Whether [`Provider::submit`] can say this, without writing it out: the files in it may be large.
+    fn can_submit(&self, submission: &Submission<'_>) -> Result<(), Unsupported>;
+
     /// Submits a clip: the one call that costs money.
     fn submit(
         &self,

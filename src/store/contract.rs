@@ -57,6 +57,8 @@ const CASES: &[(&str, Case)] = &[
     ("an upstream id belongs to one job of a route", |w| Box::pin(life::duplicate(w))),
     ("a lease is exclusive until it lapses", |w| Box::pin(life::lease(w))),
     ("a step ends the lease and sets the next look", |w| Box::pin(life::lease_ends(w))),
+    ("a key makes one job until that is released", |w| Box::pin(life::keys(w))),
+    ("a resend claims what was wished for alike", |w| Box::pin(life::claims(w))),
     ("a hastened job is due at once", |w| Box::pin(life::hasten(w))),
     ("what was being sent when we died is unknown", |w| Box::pin(life::recover(w))),
     ("a late reply finds its job", |w| Box::pin(life::late_reply(w))),
@@ -216,6 +218,8 @@ pub struct Wish {
     pub route_cap: Option<i64>,
     pub tenant_max: Option<u32>,
     pub route_max: Option<u32>,
+    pub fingerprint: [u8; 32],
+    pub key: Option<&'static str>,
     pub at: Timestamp,
 }
 
@@ -233,6 +237,8 @@ impl Wish {
             route_cap: None,
             tenant_max: None,
             route_max: None,
+            fingerprint: [0; 32],
+            key: None,
             at: NOON,
         }
     }
@@ -257,6 +263,8 @@ impl Wish {
             bookings: vec![self.booking(Account::Gateway, self.gateway_cap), self.booking(tenant(self.tenant), self.tenant_cap)],
             tenant_in_flight_max: self.tenant_max,
             charge: None,
+            fingerprint: self.fingerprint,
+            idempotency_key: self.key.map(str::to_owned),
             at: self.at,
         };
         (job, self.attempt())

@@ -129,6 +129,10 @@ pub struct NewJob {
     pub tenant_in_flight_max: Option<u32>,
     /// What the tenant is charged for it if it is made.
     pub charge: Option<MicroUsd>,
+    /// By which the same wish is known again.
+    pub fingerprint: [u8; 32],
+    /// The client's own name for this wish; a tenant's second job under one name is refused.
+    pub idempotency_key: Option<String>,
     /// The moment.
     pub at: Timestamp,
 }
@@ -175,6 +179,9 @@ pub enum OpenError {
         /// How many there are.
         in_flight: u32,
     },
+    /// The tenant has a job under this idempotency key already.
+    #[error("the idempotency key is taken")]
+    KeyTaken,
     /// The hold does not fit under a cap.
     #[error("{} has {left} left of its cap for {}", booking.account, booking.period.key)]
     OverBudget {
@@ -389,6 +396,9 @@ pub struct LedgerEntry {
     pub at: Timestamp,
 }
 
+/// A job that was found by its idempotency key, and the fingerprint of its wish.
+pub type Keyed = ([u8; 32], Arc<Job>);
+
 /// Everything durable. One implementation per database; `contract` holds them equal.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -401,6 +411,17 @@ pub trait Store: Send + Sync {
 
     /// Writes one step: state, money, what was learnt, when to look again.
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError>;
+
+    /// The tenant's job under an idempotency key, and the fingerprint of its wish. A job that was released
+    /// without ever being accepted leaves its key free.
+    async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, StoreError>;
+
+    /// The tenant's jobs since `since` that were wished for in the same words and have not been claimed
+    /// by the `resend`-th sending of their request; those claimed most recently, then the oldest, first.
+    async fn alike(&self, tenant: &TenantName, fingerprint: &[u8; 32], resend: u32, since: Timestamp) -> Result<Vec<Arc<Job>>, StoreError>;
+
+    /// Claims a job for the `resend`-th sending of its request; `false` if somebody else has.
+    async fn claim(&self, id: JobId, resend: u32) -> Result<bool, StoreError>;
 
     /// A tenant's job, unless it was deleted.
     async fn job(&self, tenant: &TenantName, id: JobId) -> Result<Option<Arc<Job>>, StoreError>;

@@ -8,6 +8,9 @@ use serde::Serialize;
 /// How much of a client's own text a message repeats.
 const QUOTED_CHARS_MAX: usize = 64;
 
+/// What most bodies fit into, bytes.
+const BODY_BYTES_USUAL: usize = 1024;
+
 /// What kind of refusal a fault asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
@@ -129,6 +132,10 @@ pub fn error_body(message: &str, kind: &str, param: Option<&str>, code: Option<&
 
 /// A value as JSON text.
 pub(super) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(BODY_BYTES_USUAL);
     // Only maps with odd keys and failing writers can fail here; the types of this module have neither.
-    serde_json::to_vec(value).unwrap_or_default()
+    if serde_json::to_writer(&mut bytes, value).is_err() {
+        bytes.clear();
+    }
+    bytes
 }

@@ -29,6 +29,7 @@
 
 mod character;
 mod error;
+mod fingerprint;
 mod form;
 mod json;
 mod list;
@@ -40,6 +41,7 @@ mod wish;
 
 pub use character::{NewCharacter, character};
 pub use error::{Fault, FaultKind, FormError, error_body};
+pub use fingerprint::fingerprint;
 pub use form::{Form, read_form};
 pub use list::{ListQuery, link_token, page, variant};
 pub use media::check_reference_size;

@@ -105,6 +105,10 @@ impl Provider for Profile {
         self.default_base_url
     }
 
+    fn can_submit(&self, submission: &Submission<'_>) -> Result<(), Unsupported> {
+        request::content_of(self, submission).map(drop)
+    }
+
     fn submit(
         &self,
         endpoint: &Endpoint,

@@ -3,6 +3,7 @@
 //! The invariant: the same parts make the same bytes, and the boundary occurs in none of them.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 
 use crate::video::{MediaType, Upload};
@@ -79,7 +80,7 @@ impl Form {
 
 /// Whether `needle` is somewhere in `bytes`.
 fn occurs(needle: &[u8], bytes: &[u8]) -> bool {
-    bytes.windows(needle.len()).any(|window| window == needle)
+    memmem::find(bytes, needle).is_some()
 }
 
 /// Bytes in lower-case hexadecimal digits.

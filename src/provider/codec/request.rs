@@ -88,19 +88,32 @@ pub(super) fn submission(
     proof: &Proof<'_>,
     submission: &Submission<'_>,
 ) -> Result<Request<Bytes>, Unsupported> {
+    Ok(match content_of(profile, submission)? {
+        Content::Form(path, form) => post_form(profile, endpoint, proof, path, &form),
+        Content::Remix(source) => remix(profile, endpoint, proof, source, submission.prompt),
+    })
+}
+
+/// What a submission consists of; its files are shared, not copied.
+pub(super) enum Content<'a> {
+    /// Fields, for a path.
+    Form(&'static str, Form),
+    /// The source's id; the prompt is all else there is.
+    Remix(&'a str),
+}
+
+/// What a submission consists of in this dialect, or what the dialect lacks to say it.
+pub(super) fn content_of<'a>(profile: &Profile, submission: &Submission<'a>) -> Result<Content<'a>, Unsupported> {
     let offers = profile.operations;
-    let (path, form) = match submission.origin {
-        SubmissionOrigin::Create => ("/videos", create_form(profile, submission)?),
-        SubmissionOrigin::Remix(source) if offers.remix => {
-            return Ok(remix(profile, endpoint, proof, source, submission.prompt));
-        }
-        SubmissionOrigin::Edit(source) if offers.edit => ("/videos/edits", edit_form(submission, source)),
-        SubmissionOrigin::Extend(source) if offers.extend => ("/videos/extensions", extension_form(submission, source)),
+    Ok(match submission.origin {
+        SubmissionOrigin::Create => Content::Form("/videos", create_form(profile, submission)?),
+        SubmissionOrigin::Remix(source) if offers.remix => Content::Remix(source),
+        SubmissionOrigin::Edit(source) if offers.edit => Content::Form("/videos/edits", edit_form(submission, source)),
+        SubmissionOrigin::Extend(source) if offers.extend => Content::Form("/videos/extensions", extension_form(submission, source)),
         SubmissionOrigin::Remix(_) => return Err(Unsupported("this provider does not remix clips")),
         SubmissionOrigin::Edit(_) => return Err(Unsupported("this provider does not edit clips")),
         SubmissionOrigin::Extend(_) => return Err(Unsupported("this provider does not extend clips")),
-    };
-    Ok(post_form(profile, endpoint, proof, path, &form))
+    })
 }
 
 /// The request that makes a character.

@@ -124,6 +124,8 @@ fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wis
         route_cap: Some(ROUTE_CAP),
         tenant_max: Some(TENANT_MAX),
         route_max: Some(ROUTE_MAX),
+        fingerprint: [0; 32],
+        key: None,
         at: NOON,
     }
 }

@@ -168,6 +168,39 @@ pub async fn lease_ends(world: World) {
     assert!(world.store.lease_due(later(10_000), LEASE, 1).await.unwrap().is_empty());
 }
 
+pub async fn keys(world: World) {
+    let wish = Wish { fingerprint: [1; 32], key: Some("mine"), ..Wish::plain() };
+    let acme = TenantName::new("acme");
+    assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(None));
+    let job = world.open(&wish).await.unwrap();
+    assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(Some(([1; 32], job.clone()))));
+    assert_eq!(world.open(&wish).await, Err(OpenError::KeyTaken));
+    assert_eq!(world.store.keyed_job(&TenantName::new("other"), "mine").await, Ok(None), "a key is a tenant's own");
+
+    world.see(&job, Event::Rejected).await;
+    assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(None), "nothing came of it");
+    let again = world.open(&wish).await.unwrap();
+    assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(Some(([1; 32], again))));
+}
+
+pub async fn claims(world: World) {
+    let acme = TenantName::new("acme");
+    let wish = Wish { fingerprint: [2; 32], ..Wish::plain() };
+    let (first, second) = (world.open(&wish).await.unwrap(), world.open(&wish).await.unwrap());
+    world.open(&Wish { key: Some("keyed"), ..wish.clone() }).await.unwrap();
+    world.open(&Wish { fingerprint: [3; 32], ..Wish::plain() }).await.unwrap();
+
+    let alike = |resend, since| world.store.alike(&acme, &[2; 32], resend, since);
+    assert_eq!(alike(1, NOON).await, Ok(vec![first.clone(), second.clone()]), "the oldest first; a keyed one is not guessed at");
+    assert_eq!(alike(1, later(1)).await, Ok(Vec::new()), "not for ever");
+    assert_eq!(world.store.claim(first.id, 1).await, Ok(true));
+    assert_eq!(world.store.claim(first.id, 1).await, Ok(false), "one claim for each resend");
+    assert_eq!(alike(1, NOON).await, Ok(vec![second.clone()]));
+    assert_eq!(alike(2, NOON).await, Ok(vec![first, second.clone()]), "a second resend finds what the first one did");
+    world.see(&second, Event::Rejected).await;
+    assert_eq!(alike(1, NOON).await, Ok(Vec::new()));
+}
+
 pub async fn hasten(world: World) {
     let job = world.running(&Wish::plain(), "up-1").await;
     let job = world.learn(&job, Event::Running, Facts { due_at: Some(later(300)), ..Facts::default() }).await;

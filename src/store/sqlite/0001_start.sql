@@ -58,6 +58,20 @@ BEGIN
     SELECT raise(ABORT, 'a job stays for the books');
 END;
 
+-- How a job's wish is known again when its client sends it again: by the client's own key, or by its
+-- words and how often the SDK says that it has sent them.
+CREATE TABLE wishes (
+    job_id          TEXT    NOT NULL PRIMARY KEY REFERENCES jobs (id),
+    tenant          TEXT    NOT NULL,
+    fingerprint     BLOB    NOT NULL CHECK (length(fingerprint) = 32),
+    idempotency_key TEXT,
+    resend          INTEGER NOT NULL DEFAULT 0,
+    created_at_ms   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX wishes_by_key ON wishes (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX wishes_alike ON wishes (tenant, fingerprint, created_at_ms);
+
 -- One row per submission to a route, written before its first byte leaves.
 -- `outcome` is null while nobody knows, else what the caller learnt; without a word of its own:
 -- turned_away, completed, failed, lost, released.

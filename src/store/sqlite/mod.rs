@@ -13,6 +13,7 @@ mod money;
 mod read;
 mod readers;
 mod rows;
+mod wishes;
 mod workers;
 mod write;
 mod writer;
@@ -32,7 +33,7 @@ use crate::clock::Timestamp;
 use crate::id::{CharacterId, JobId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::store::{
-    ApplyError, Attempt, Balance, Character, Facts, Job, Jobs, LedgerEntry, NewAttempt, NewJob, OpenError, Overview, Page, Removed,
+    ApplyError, Attempt, Balance, Character, Facts, Job, Jobs, Keyed, LedgerEntry, NewAttempt, NewJob, OpenError, Overview, Page, Removed,
     ReportRow, Store, StoreError,
 };
 
@@ -89,6 +90,20 @@ impl Store for Sqlite {
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
         let (id, version) = (job.id, job.version);
         self.writer.write(move |tx| write::apply(tx, id, version, step, facts, at)).await
+    }
+
+    async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, StoreError> {
+        let (tenant, key) = (tenant.clone(), key.to_owned());
+        self.readers.read(move |conn| wishes::keyed_job(conn, &tenant, &key)).await
+    }
+
+    async fn alike(&self, tenant: &TenantName, fingerprint: &[u8; 32], resend: u32, since: Timestamp) -> Result<Vec<Arc<Job>>, StoreError> {
+        let (tenant, fingerprint) = (tenant.clone(), *fingerprint);
+        self.readers.read(move |conn| wishes::alike(conn, &tenant, &fingerprint, resend, since)).await
+    }
+
+    async fn claim(&self, id: JobId, resend: u32) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| wishes::claim(tx, id, resend)).await
     }
 
     async fn job(&self, tenant: &TenantName, id: JobId) -> Result<Option<Arc<Job>>, StoreError> {

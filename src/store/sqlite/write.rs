@@ -9,6 +9,7 @@ use rusqlite::{Connection, Error, params};
 use super::fault::is_duplicate;
 use super::money;
 use super::rows::{advance, insert, job, job_by_id, select_jobs};
+use super::wishes;
 use super::writer::Tx;
 use crate::budget::Account;
 use crate::clock::Timestamp;
@@ -20,6 +21,7 @@ use crate::store::{ApplyError, Character, Facts, Job, NewAttempt, NewJob, OpenEr
 /// See [`crate::store::Store::open_job`].
 pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
     let conn = tx.conn;
+    wishes::free_key(conn, &new)?;
     if let Err(in_flight) = money::take_place(conn, &Account::Tenant(new.tenant.clone()), new.tenant_in_flight_max)? {
         return Err(OpenError::TenantFull { in_flight });
     }
@@ -61,6 +63,7 @@ pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Re
         deleted_at: None,
     };
     insert(conn, &job, attempt.due_at)?;
+    wishes::remember(conn, &job, &new.fingerprint, new.idempotency_key.as_deref())?;
     for booking in &new.bookings {
         money::book(conn, job.id, booking, job.ceiling)?;
     }

@@ -1,0 +1,140 @@
+//! The books on a real disk: durable facts a second, by how many tasks bring them. `cargo bench --bench ledger`
+//!
+//! `synchronous = FULL` throughout: what is counted has been synced. Commits are read from the counter that
+//! SQLite keeps in the header of its write-ahead log's index.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use filmgate::bench::{
+    Account, AttemptId, Booking, Clock, Event, Facts, Job, JobId, MicroUsd, ModelName, NewAttempt, NewJob, RouteName, Seconds, Size,
+    Sqlite, Store, TenantName, step,
+};
+use tokio::task::JoinSet;
+
+const LASTING: Duration = Duration::from_secs(2);
+const TASKS: [u32; 3] = [1, 16, 64];
+/// 80 cents, in millionths of a dollar.
+const PRICE: MicroUsd = MicroUsd::new(800_000);
+
+/// What a task does over and over.
+#[derive(Clone, Copy, PartialEq)]
+enum Work {
+    /// Only the hold and the job.
+    Open,
+    /// Hold, acceptance, settlement.
+    WholeLife,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ledger");
+    println!("the books (SQLite, synchronous = FULL, {} s each)", LASTING.as_secs());
+    for (work, what) in [(Work::Open, "jobs opened"), (Work::WholeLife, "whole lives: open, accept, settle")] {
+        println!("  {what}");
+        for tasks in TASKS {
+            // A database of its own for each figure: none inherits the size of the one before.
+            drop(fs::remove_dir_all(&folder));
+            fs::create_dir_all(&folder)?;
+            measure(&folder.join("books.db"), work, tasks).await?;
+        }
+    }
+    fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+async fn measure(path: &Path, work: Work, tasks: u32) -> anyhow::Result<()> {
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(path)?);
+    let (began, commits_before) = (Instant::now(), commits(path)?);
+    let mut running = JoinSet::new();
+    for _ in 0..tasks {
+        running.spawn(live(store.clone(), work, began));
+    }
+    let mut jobs = 0;
+    while let Some(done) = running.join_next().await {
+        jobs += done??;
+    }
+    let secs = began.elapsed().as_secs_f64();
+    let commits = f64::from(commits(path)?.wrapping_sub(commits_before));
+    let faults = store.audit().await?;
+    anyhow::ensure!(faults.is_empty(), "the books do not add up: {faults:?}");
+
+    let jobs = f64::from(jobs);
+    let facts = jobs * if work == Work::Open { 1.0 } else { 3.0 };
+    println!(
+        "    {tasks:>3} tasks {:>8.0} jobs/s {:>8.0} facts/s {:>7.0} commits/s {:>6.1} facts a commit",
+        jobs / secs,
+        facts / secs,
+        commits / secs,
+        facts / commits
+    );
+    Ok(())
+}
+
+/// Opens jobs, one after the other, until the time is up; answers how many.
+async fn live(store: Arc<dyn Store>, work: Work, began: Instant) -> anyhow::Result<u32> {
+    let (clock, mut jobs) = (Clock::default(), 0);
+    while began.elapsed() < LASTING {
+        let (job, attempt) = wish(&clock);
+        let mut job = store.open_job(job, attempt).await?;
+        if work == Work::WholeLife {
+            let facts = Facts { upstream_id: Some(job.id.to_string()), outcome: Some("accepted"), ..Facts::default() };
+            job = apply(&*store, &job, Event::Accepted, facts, &clock).await?;
+            apply(&*store, &job, Event::Finished, Facts::default(), &clock).await?;
+        }
+        jobs += 1;
+    }
+    Ok(jobs)
+}
+
+async fn apply(store: &dyn Store, job: &Job, event: Event, facts: Facts, clock: &Clock) -> anyhow::Result<Arc<Job>> {
+    Ok(store.apply(job, step(job.state, event)?, facts, clock.now()).await?)
+}
+
+/// A job of the one tenant, on the one route: all money meets in the same three balances.
+fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
+    let (at, tenant, route) = (clock.now(), TenantName::new("demo"), RouteName::new("bench"));
+    let job = NewJob {
+        id: JobId::mint(),
+        tenant: tenant.clone(),
+        operation: "create",
+        model: ModelName::new("sora-2"),
+        prompt: "A calico cat playing a piano on stage, soft light, 35 mm, shallow depth of field".to_owned(),
+        source: None,
+        hidden_inputs: false,
+        end_user: None,
+        residency: None,
+        ceiling: PRICE,
+        bookings: [Account::Gateway, Account::Tenant(tenant)].map(|account| Booking::at(account, None, at)).into(),
+        tenant_in_flight_max: None,
+        charge: None,
+        fingerprint: [0; 32],
+        idempotency_key: None,
+        at,
+    };
+    let attempt = NewAttempt {
+        id: AttemptId::mint(),
+        route: route.clone(),
+        upstream_model: "sora-2".to_owned(),
+        seconds: Seconds::DEFAULT,
+        size: Size::DEFAULT,
+        price: PRICE,
+        booking: Booking::at(Account::Route(route), None, at),
+        in_flight_max: None,
+        at,
+        due_at: at.after(Duration::from_secs(60)),
+    };
+    (job, attempt)
+}
+
+/// How many transactions were committed so far: `iChange` of the log's index.
+fn commits(database: &Path) -> anyhow::Result<u32> {
+    let mut index = database.as_os_str().to_owned();
+    index.push("-shm");
+    let bytes = fs::read(&index).context("the log's index cannot be read")?;
+    let counter = bytes.get(8..).and_then(|rest| rest.first_chunk()).context("the log's index is too short")?;
+    Ok(u32::from_ne_bytes(*counter))
+}

@@ -1,0 +1,19 @@
+//! A window for `benches/`: the parts that are measured one by one, as they are.
+//!
+//! Names only. It adds nothing, is no part of what the crate promises, and nothing in here uses it.
+
+pub use crate::auth::authenticate;
+pub use crate::budget::{Account, Booking};
+pub use crate::clock::{Clock, Timestamp};
+pub use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
+pub use crate::job::{Event, State, step};
+pub use crate::link::Links;
+pub use crate::money::MicroUsd;
+pub use crate::plan::{Candidate, plan};
+pub use crate::policy::Policy;
+pub use crate::policy::compile::compile;
+pub use crate::price::of as price_of;
+pub use crate::provider::{Proof, Submission, SubmissionOrigin};
+pub use crate::store::{Facts, Job, NewAttempt, NewJob, Sqlite, Store};
+pub use crate::video::{MediaType, Reference, Seconds, Size, Upload, Wish};
+pub use crate::wire::{VideoView, create as read_wish, public_status, read_form, video as show_video};
