@@ -6,6 +6,7 @@
 
 mod framing;
 mod guarded;
+mod linger;
 mod stall;
 
 use std::convert::Infallible;
@@ -39,6 +40,7 @@ use crate::refusal::Refusal;
 use crate::reply::{self, BodyError, Reply};
 use framing::{Framing, Objection, Verdict};
 use guarded::Guarded;
+use linger::Lingering;
 use stall::Stalling;
 
 /// Connections at a time, per listener.
@@ -153,7 +155,7 @@ async fn connection(stream: TcpStream, rim: Rim, timeouts: Timeouts, stop: Cance
             Ok(Err(_)) | Err(_) => return,
         },
     };
-    let stream = Stalling::new(stream, timeouts.write);
+    let stream = Stalling::new(Lingering::new(stream), timeouts.write);
     let ended = if speaks_h2 { over_h2(stream, rim, timeouts, stop).await } else { over_h1(stream, rim, timeouts, stop).await };
     if let Err(error) = ended {
         debug!(%error, "a connection ended early");
@@ -179,7 +181,7 @@ async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn over_h1(stream: Stalling<TcpStream>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
+async fn over_h1(stream: Stalling<Lingering<TcpStream>>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
     let verdict = Verdict::default();
     let framing = Framing::new(HEADER_BYTES_MAX, HEADERS_MAX, verdict.clone());
     let io = TokioIo::new(Guarded::new(stream, framing, timeouts.head, stop.clone()));
@@ -219,7 +221,7 @@ fn misframed(objection: Objection) -> Reply {
     reply::refused(&Refusal::Malformed(objection.why))
 }
 
-async fn over_h2(stream: Stalling<TcpStream>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
+async fn over_h2(stream: Stalling<Lingering<TcpStream>>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

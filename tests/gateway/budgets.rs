@@ -113,6 +113,17 @@ async fn what_fails_or_is_refused_costs_nothing() {
     world.end().await;
 }
 
+#[tokio::test]
+async fn what_fails_where_failures_are_billed_is_paid_for() {
+    let mut world = World::start(&[openai("openai", "bills_failed = true"), tenant("acme", "charge = { per_clip = \"0.50\" }")]).await;
+    world.bill_failures();
+    let acme = world.tenant("acme");
+    let video = acme.ordered(&json!({ "prompt": "a whale [fail]" })).await;
+    assert_eq!(acme.ended(id(&video)).await["status"], "failed");
+    assert_eq!((world.spent("tenant:acme"), world.spent("route:openai"), world.held("tenant:acme")), (400_000, 400_000, 0));
+    world.end().await;
+}
+
 /// A route whose `sora-2` is really `sora-2-pro`, at three times the price.
 fn dear(name: &str) -> String {
     openai(name, "").replacen("as = \"sora-2\"", "as = \"sora-2-pro\"", 1).replacen("price = \"0.10\"", "price = \"0.30\"", 1)

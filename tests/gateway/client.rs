@@ -52,6 +52,11 @@ impl Client {
         Self { address, headers: Vec::new(), pool: Pool::builder(TokioExecutor::new()).build_http() }
     }
 
+    /// Over HTTP/2, without any headers.
+    pub fn over_h2(address: SocketAddr) -> Self {
+        Self { address, headers: Vec::new(), pool: Pool::builder(TokioExecutor::new()).http2_only(true).build_http() }
+    }
+
     /// Likewise, with `Authorization: Bearer KEY`.
     pub fn bearer(&self, key: &str) -> Self {
         self.with("authorization", &format!("Bearer {key}"))

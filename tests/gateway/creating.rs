@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use filmgate::simulator::Faults;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Part};
+use crate::client::{Answer, Client, Part};
 use crate::things::{mp4, png};
 use crate::world::{World, eventually, id, key_of, openai, tenant};
 
@@ -322,6 +322,41 @@ async fn a_character_is_made_once_and_appears_in_clips_made_where_it_lives() {
     assert_eq!(rival.wish(&wish).await.refusal(), "404 character_not_found character_id");
     assert_eq!(rival.get(&path).await.body, rival.get("/v1/videos/characters/char_nobody").await.body);
     assert_eq!(world.held("tenant:rival"), 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn everything_is_the_same_over_http_2() {
+    let world = World::start(&one_route()).await;
+    let acme = Client::over_h2(world.gateway().address).bearer(&key_of("acme"));
+
+    let ordered = acme.post("/v1/videos", &json!({ "prompt": "a whale" })).await.ok().json();
+    let made = world.tenant("acme").ended(id(&ordered)).await;
+    let mut read = acme.get(&format!("/v1/videos/{}", id(&made))).await.ok().json();
+    let url = read["output"][0].take();
+    let link = url["url"].as_str().unwrap();
+    assert!(link.starts_with(&format!("http://{}/v1/videos/", world.gateway().address)), "{link}");
+    let path = &link[link.find("/v1/").unwrap()..];
+    let bytes = acme.get(&format!("/v1/videos/{}/content", id(&made))).await.ok().body;
+    assert_eq!(Client::over_h2(world.gateway().address).get(path).await.ok().body, bytes);
+    assert_eq!(acme.get("/v1/videos/%2e%2e").await.refusal(), "404 unknown_url -");
+    assert_eq!(acme.post("/v1/videos", &json!({})).await.refusal(), "400 missing_required_parameter prompt");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_length_that_a_route_does_not_make_is_made_and_charged_as_its_fit_says() {
+    let fitting = openai("openai", "").replacen("seconds = [4, 8, 12]", "seconds = [6, 10]\nfit = \"down\"", 1);
+    let world = World::start(&[fitting, tenant("acme", "")]).await;
+    let acme = world.tenant("acme");
+
+    let answer = acme.wish(&json!({ "prompt": "a whale", "seconds": "12" })).await.ok();
+    assert_eq!((answer.header("filmgate-cost"), &answer.json()["seconds"]), ("1.00", &json!("10")));
+    assert_eq!(acme.ended(id(&answer.json())).await["status"], "completed");
+    let unsaid = acme.wish(&json!({ "prompt": "a whale" })).await.ok();
+    assert_eq!(unsaid.json()["seconds"], "6", "the shortest, where the protocol's default is not made");
+    assert_eq!(acme.wish(&json!({ "prompt": "a whale", "seconds": "4" })).await.refusal(), "400 invalid_value seconds");
+    assert_eq!(world.bill(), 1_600_000);
     world.end().await;
 }
 

@@ -39,6 +39,7 @@ pub struct World {
     folder: Folder,
     log: Log,
     expected_errors: Vec<&'static str>,
+    bills_failed: bool,
     _capture: DefaultGuard,
 }
 
@@ -59,7 +60,15 @@ impl World {
         let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_ansi(false).with_writer(log.clone()).finish();
         let capture = tracing::subscriber::set_default(subscriber);
         let simulator = simulator::start(settings).await.unwrap();
-        let mut world = Self { gateway: None, simulator, folder: Folder::new(), log, expected_errors: Vec::new(), _capture: capture };
+        let mut world = Self {
+            gateway: None,
+            simulator,
+            folder: Folder::new(),
+            log,
+            expected_errors: Vec::new(),
+            bills_failed: false,
+            _capture: capture,
+        };
         world.write_policy(policy);
         world.boot().await;
         world
@@ -183,6 +192,11 @@ impl World {
         self.expected_errors.push(text);
     }
 
+    /// The provider, unlike the simulator's bill, charges for what fails.
+    pub fn bill_failures(&mut self) {
+        self.bills_failed = true;
+    }
+
     /// Everything that was logged on this test's thread.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lines()).into_owned()
@@ -216,6 +230,8 @@ impl World {
             let line = bill.jobs.iter().find(|line| &line.upstream_id == upstream_id);
             let line = line.unwrap_or_else(|| panic!("{} says that it is {upstream_id}, which nobody bills", entry.id));
             let expected = entry.settled.unwrap_or(if line.outcome == Outcome::Failed { 0 } else { entry.price });
+            let failed_and_billed = self.bills_failed && line.outcome == Outcome::Failed && entry.state == "failed";
+            let expected = if failed_and_billed { expected - entry.price } else { expected };
             assert_eq!(line.microusd, expected, "{} is {} and has {:?} settled", entry.id, entry.state, entry.settled);
             booked += expected;
             unexplained.remove(upstream_id.as_str());
