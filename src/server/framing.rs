@@ -182,4 +182,4 @@ impl Partial {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

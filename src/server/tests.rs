@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::{ProptestConfig, Strategy as _, any, prop_assert, prop_assert_eq, proptest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::framing::tests::{ILLEGAL, Legal, legal};
 use super::{Timeouts, bind, rim, serve};
 use crate::reply;
 
@@ -165,6 +169,38 @@ async fn too_large_heads_are_refused() {
         assert!(said.ends_with("[closed]"), "{said}");
     }
     assert_eq!(listener.handled(), 0);
+}
+
+/// The guard's count of requests and the parser's are the same count: all that is legal is handled, and
+/// nothing from the first request on that is not.
+#[test]
+fn both_readers_agree_on_where_requests_begin_and_end() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(Listener::start(Timeouts::default()));
+    const LAST: &str = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let cases = (vec(legal().prop_map(Legal::kept_alive), 0..5), of(0..ILLEGAL.len()), any::<bool>());
+    proptest!(ProptestConfig::with_cases(100), |((requests, bad, behind) in cases)| {
+        let mut sent: Vec<u8> = requests.iter().flat_map(Legal::bytes).collect();
+        let expected = requests.len() + usize::from(bad.is_none());
+        sent.extend_from_slice(bad.map_or(LAST, |bad| ILLEGAL[bad]).as_bytes());
+        sent.extend_from_slice(if behind { b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n" } else { b"" });
+        let before = listener.handled();
+        let said = runtime.block_on(exchange(listener.address, &sent));
+        prop_assert_eq!(listener.handled() - before, expected, "{}", said);
+        prop_assert_eq!(said.matches("HTTP/1.1 200").count(), expected, "{}", said);
+        prop_assert!(!said.contains("/behind"));
+    });
+}
+
+/// Sends, and reads until the other side ends it.
+async fn exchange(address: SocketAddr, sent: &[u8]) -> String {
+    let (mut ours, mut theirs) = TcpStream::connect(address).await.unwrap().into_split();
+    let mut said = Vec::new();
+    let reading = tokio::time::timeout(Duration::from_secs(5), ours.read_to_end(&mut said));
+    let (_, read) = tokio::join!(theirs.write_all(sent), reading);
+    // A reset after the answers is an end like any other.
+    let _ = read.expect("the connection ends");
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// How long the other end keeps a connection after these bytes.

@@ -1,5 +1,7 @@
 //! Hundreds of edits of the policy file, in every way that files are edited, while clients go on.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -86,8 +88,9 @@ async fn edit(site: &Site, number: usize, text: &str) {
 async fn in_place(file: &Path, text: &str) {
     // The tenants are in the last third.
     let tenants = text.find("[tenants").unwrap_or(text.len());
-    for end in [tenants / 2, tenants, text.len()] {
-        std::fs::write(file, &text[..end]).unwrap();
+    let mut file = File::create(file).unwrap();
+    for (from, to) in [(0, tenants / 2), (tenants / 2, tenants), (tenants, text.len())] {
+        file.write_all(&text.as_bytes()[from..to]).unwrap();
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
 }

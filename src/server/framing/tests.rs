@@ -32,8 +32,9 @@ enum Payload {
     Chunked { chunks: Vec<(String, Vec<u8>)>, last: String, trailers: Vec<(String, String)> },
 }
 
+/// A request that nobody may object to.
 #[derive(Clone, Debug)]
-struct Legal {
+pub struct Legal {
     blank_lines: usize,
     method: &'static str,
     target: &'static str,
@@ -43,7 +44,13 @@ struct Legal {
 }
 
 impl Legal {
-    fn bytes(&self) -> Vec<u8> {
+    /// The same, in a version that keeps the connection.
+    pub fn kept_alive(self) -> Self {
+        Self { version: "HTTP/1.1", ..self }
+    }
+
+    /// As it is sent.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = b"\r\n".repeat(self.blank_lines);
         let put = |bytes: &mut Vec<u8>, text: &str| bytes.extend_from_slice(text.as_bytes());
         put(&mut bytes, &format!("{} {} {}\r\n", self.method, self.target, self.version));
@@ -98,7 +105,8 @@ fn payload() -> impl Strategy<Value = Payload> {
     ]
 }
 
-fn legal() -> impl Strategy<Value = Legal> {
+/// Any of them.
+pub fn legal() -> impl Strategy<Value = Legal> {
     let method = prop_oneof![Just("GET"), Just("POST"), Just("DELETE"), Just("OPTIONS"), Just("get")];
     let target = prop_oneof![Just("/"), Just("/v1/videos?after=a://b&limit=2"), Just("*"), Just("http://GATEWAY.example:8080/v1/videos")];
     let version = prop_oneof![4 => Just("HTTP/1.1"), 1 => Just("HTTP/1.0")];
@@ -174,7 +182,7 @@ proptest! {
 }
 
 /// Heads that must not be believed.
-const ILLEGAL: &[&str] = &[
+pub const ILLEGAL: &[&str] = &[
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
