@@ -237,7 +237,7 @@ impl Origin {
 pub struct Wish {
     /// How the clip comes about.
     pub origin: Origin,
-    /// What it shall show: 1 to [`PROMPT_CHARS_MAX`] characters.
+    /// What it shall show: 1 to 32,000 characters.
     pub prompt: String,
     /// The public model name.
     pub model: Option<ModelName>,

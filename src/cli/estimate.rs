@@ -26,8 +26,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EstimateArgs {
-    /// Clips of one kind, as [COUNT:]MODEL:SECONDS[s][:WIDTHxHEIGHT]
-    #[arg(value_name = "CLIPS", required = true)]
+    /// Clips of one kind.
+    #[arg(help = "Clips of one kind, as [COUNT:]MODEL:SECONDS[s][:WIDTHxHEIGHT]", value_name = "CLIPS", required = true)]
     pub clips: Vec<Clips>,
 
     /// How many clips of a hundred are made again, at most 1000; rounded up to whole clips

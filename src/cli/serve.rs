@@ -22,10 +22,10 @@ pub struct ServeArgs {
     /// The policy file.
     #[arg(long, default_value = "gateway.toml")]
     config: PathBuf,
-    /// Where clients connect, instead of [server].listen.
+    /// Where clients connect, instead of `server.listen`.
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// Where operators connect, instead of [server].admin.
+    /// Where operators connect, instead of `server.admin`.
     #[arg(long)]
     admin: Option<SocketAddr>,
 }
