@@ -245,6 +245,10 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
     let mut wait = Duration::from_millis(50);
     let give_up = tokio::time::Instant::now() + WRITE_DOWN_FOR;
     loop {
+        if event == Event::Accepted && job.upstream_id.is_some() && job.upstream_id == facts.upstream_id {
+            // A late reply, and the sweeper was faster: it says what is known already.
+            return Ok(job);
+        }
         let step = step(job.state, event).map_err(|illegal| {
             error!(job.id = %job.id, %illegal, "a job saw what it cannot see");
             Refusal::Internal

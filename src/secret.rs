@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// `Debug` prints stars and there is no `Display`; whoever needs the value says so with
 /// [`Secret::reveal`], which makes the places that do easy to find.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {

@@ -32,7 +32,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::policy::Route;
 use crate::provider::{
-    AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, SubmitError, Unsupported, Variant,
+    AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, RefusedReason, SubmitError, Unsupported, Variant,
 };
 use crate::secret::Secret;
 use address::PublicOnly;
@@ -107,7 +107,11 @@ impl Upstream {
         let token = self.token(endpoint).await.map_err(|why| SubmitError::NotSent(format!("no credential: {why:?}")))?;
         let call = call(endpoint, &proof(&endpoint.credential, token.as_ref()));
         let Call { request, read } = call.map_err(|why| SubmitError::NotSent(why.to_string()))?;
-        read(paid::send(&self.paid, request, route.submit_timeout).await?)
+        let answer = read(paid::send(&self.paid, request, route.submit_timeout).await?);
+        if matches!(answer, Err(SubmitError::Refused { reason: RefusedReason::Credential, .. })) {
+            self.distrust(endpoint).await;
+        }
+        answer
     }
 
     /// Performs a free exchange; `None` if the dialect has no such call.
@@ -121,7 +125,11 @@ impl Upstream {
             Ok(token) => token,
             Err(why) => return Some(Err(why)),
         };
-        Some(self.exchange(call(endpoint, &proof(&endpoint.credential, token.as_ref()))?).await)
+        let answer = self.exchange(call(endpoint, &proof(&endpoint.credential, token.as_ref()))?).await;
+        if matches!(answer, Err(AskError::Credential)) {
+            self.distrust(endpoint).await;
+        }
+        Some(answer)
     }
 
     /// How a job is doing.
@@ -183,6 +191,13 @@ impl Upstream {
             Ok(Ok(reply)) => (call.read)(reply),
             Ok(Err(why)) => Err(AskError::Transient(why)),
             Err(_) => Err(AskError::Transient("no answer in time".to_owned())),
+        }
+    }
+
+    /// Trades for another token the next time: this one was refused.
+    async fn distrust(&self, endpoint: &Endpoint) {
+        if let Credential::Entra(entra) = &endpoint.credential {
+            self.tokens.forget(entra).await;
         }
     }
 

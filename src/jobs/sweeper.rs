@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
 use super::adopt::adopt;
@@ -30,20 +31,23 @@ const FOLLOWED_FOR: Duration = Duration::from_secs(60);
 pub async fn run(gw: Arc<Gateway>) {
     loop {
         let policy = gw.policy.snapshot();
-        for route in policy.routes.values().chain(policy.retired.values()) {
-            if gw.health.is_failing(&route.name) && gw.upstream.ping(route).await.is_ok() {
-                info!(route.name = %route.name, "answers again");
-                gw.health.answered(&route.name);
-            }
-            if let Err(why) = sweep(&gw, route).await {
-                warn!(route.name = %route.name, %why, "not swept");
-            }
-        }
+        // All at once: a route whose upstream hangs does not keep the others waiting.
+        join_all(policy.routes.values().chain(policy.retired.values()).map(|route| visit(&gw, route))).await;
         let pause = policy.routes.values().map(|route| route.poll.early).fold(EVERY, Duration::min);
         tokio::select! {
             () = gw.stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+async fn visit(gw: &Gateway, route: &Route) {
+    if gw.health.is_failing(&route.name) && gw.upstream.ping(route).await.is_ok() {
+        info!(route.name = %route.name, "answers again");
+        gw.health.answered(&route.name);
+    }
+    if let Err(why) = sweep(gw, route).await {
+        warn!(route.name = %route.name, %why, "not swept");
     }
 }
 

@@ -23,7 +23,7 @@ const SECRET_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read at all.
-    #[error("cannot read {}: {why}; give the right path with --config, and let the gateway's user read it", path.display())]
+    #[error("cannot read {}: {why}; name the policy file, and let the gateway's user read it", path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,

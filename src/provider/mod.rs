@@ -47,7 +47,7 @@ pub enum Credential {
 }
 
 /// Microsoft Entra client credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entra {
     /// `https://login.microsoftonline.com` unless told otherwise, without a trailing slash.
     pub authority: String,

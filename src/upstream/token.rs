@@ -14,12 +14,9 @@ const MARGIN: Duration = Duration::from_secs(120);
 /// More client credentials than this cannot be in one policy's use; the oldest are forgotten.
 const TOKENS_MAX: usize = 1_000;
 
-/// The tokens we have, by directory, application and scope.
+/// The tokens we have, by everything that they were traded for: another secret is another token.
 #[derive(Debug, Default)]
-pub struct Tokens(Mutex<HashMap<Whose, (Secret, Instant)>>);
-
-/// Directory, application and scope.
-type Whose = (String, String, String);
+pub struct Tokens(Mutex<HashMap<Entra, (Secret, Instant)>>);
 
 impl Tokens {
     /// A token that is still good, traded for with `exchange` if there is none.
@@ -29,9 +26,8 @@ impl Tokens {
     where
         F: Future<Output = Result<Token, AskError>>,
     {
-        let name = (entra.tenant.clone(), entra.client_id.clone(), entra.scope.clone());
         let mut tokens = self.0.lock().await;
-        if let Some((token, until)) = tokens.get(&name)
+        if let Some((token, until)) = tokens.get(entra)
             && *until > Instant::now()
         {
             return Ok(token.clone());
@@ -41,7 +37,12 @@ impl Tokens {
             tokens.clear();
         }
         let life = Duration::from_secs(token.expires_in_secs).saturating_sub(MARGIN);
-        tokens.insert(name, (token.value.clone(), Instant::now() + life));
+        tokens.insert(entra.clone(), (token.value.clone(), Instant::now() + life));
         Ok(token.value)
+    }
+
+    /// Forgets a token that was refused.
+    pub async fn forget(&self, entra: &Entra) {
+        self.0.lock().await.remove(entra);
     }
 }

@@ -13,8 +13,10 @@ mod world;
 
 mod creating;
 mod reading;
+mod resending;
 mod content;
 mod budgets;
+mod callbacks;
 mod limits;
 mod failover;
 mod bad_input;

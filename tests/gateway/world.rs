@@ -396,9 +396,10 @@ pub fn cometapi(name: &str, more: &str) -> String {
 /// A route to the simulator; the names are what the route calls `sora-2` and `sora-2-pro`.
 pub fn route(name: &str, provider: &str, path: &str, more: &str, models: [&str; 2]) -> String {
     let key = if more.contains("api_key") || more.contains("entra") { String::new() } else { format!("api_key = \"sk-test-{name}\"") };
+    let poll = if more.contains("poll = ") { "" } else { POLL };
     let [basic, pro] = models;
     format!(
-        "[routes.{name}]\nprovider = \"{provider}\"\nbase_url = \"{{simulator}}/{path}\"\n{key}\n{POLL}\n{more}\n\
+        "[routes.{name}]\nprovider = \"{provider}\"\nbase_url = \"{{simulator}}/{path}\"\n{key}\n{poll}\n{more}\n\
          [routes.{name}.models.sora-2]\nas = \"{basic}\"\nseconds = [4, 8, 12]\nprice = \"0.10\"\n\
          [routes.{name}.models.sora-2-pro]\nas = \"{pro}\"\nseconds = [10, 15, 25]\nprice = {{ \"720p\" = \"0.30\", \"1024p\" = \"0.50\" }}\n"
     )
