@@ -1,7 +1,7 @@
 # The gateway as an image: one binary on a small Debian, as a user without rights.
 #
 #     docker build -t filmgate .
-#     docker run -p 8080:8080 -v filmgate:/var/lib/filmgate -v ./gateway.toml:/etc/filmgate/gateway.toml filmgate
+#     docker run -p 8080:8080 -v filmgate:/var/lib/filmgate -v ./policy:/etc/filmgate filmgate
 #
 # Both images can be replaced, for instance by copies in a registry of one's own.
 ARG BUILD_IMAGE=rust:1.95-slim-bookworm
