@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use quick_cache::sync::Cache;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +22,7 @@ use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::policy::{Current, Policy, StoreUrl};
 use crate::reload::Reloader;
+use crate::sendings::Sendings;
 use crate::store::{Sqlite, Store};
 use crate::upstream::Upstream;
 use crate::{admin, jobs, ops, routes, server};
@@ -30,8 +30,6 @@ use crate::{admin, jobs, ops, routes, server};
 /// Request bodies in memory at a time, kibibytes: 256 MiB.
 const BODY_KIB: usize = 256 * 1024;
 const NO_POSTGRES: &str = "[store].url: PostgreSQL is not in this version yet; write \"sqlite:filmgate.db\"";
-/// Young jobs that somebody asked about.
-const SEEN_MAX: usize = 100_000;
 /// After readiness is withdrawn, before connections are turned away: what a load balancer needs to notice.
 const UNREADY_FOR: Duration = Duration::from_millis(200);
 
@@ -93,7 +91,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         tasks: TaskTracker::new(),
         leaving: CancellationToken::new(),
         stop: CancellationToken::new(),
-        seen: Cache::new(SEEN_MAX),
+        sendings: Sendings::default(),
         due: Notify::new(),
         body_kib: Semaphore::new(BODY_KIB),
     });

@@ -4,19 +4,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
 use crate::health::Health;
-use crate::id::JobId;
 use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::policy::Current;
 use crate::reload::Reloader;
+use crate::sendings::Sendings;
 use crate::simulator::Simulator;
 use crate::store::Store;
 use crate::upstream::Upstream;
@@ -51,8 +50,8 @@ pub struct Gateway {
     pub leaving: CancellationToken,
     /// Tells everybody that the gateway is stopping.
     pub stop: CancellationToken,
-    /// Young jobs that somebody asked about: their clients know their ids.
-    pub seen: Cache<JobId, ()>,
+    /// What is remembered of requests that may be sent again.
+    pub sendings: Sendings,
     /// Rings when a job may be due earlier than the poller expects.
     pub due: Notify,
     /// Kibibytes of request bodies that may be in memory at a time.

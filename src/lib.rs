@@ -35,6 +35,7 @@ mod refusal;
 mod reload;
 mod upstream;
 mod limits;
+mod sendings;
 mod health;
 mod metrics;
 mod standing;

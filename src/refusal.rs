@@ -229,6 +229,11 @@ impl Refusal {
         }
     }
 
+    /// Whether a retry may cure it, and SDKs will make one.
+    pub fn invites_again(&self) -> bool {
+        self.told().retry_after_secs.is_some()
+    }
+
     /// Whether the connection must not be used again.
     pub const fn closes(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::BodyTimeout | Self::BodyTooLarge { .. } | Self::Expectation | Self::Stopping)

@@ -57,27 +57,48 @@ struct Known {
 
 /// Makes a clip.
 pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let sending = Sending::of(request.headers())?;
+    let mut fingerprint = None;
+    let made = make(gw, &caller, making, request, &sending, &mut fingerprint).await;
+    if made.as_ref().is_err_and(Refusal::invites_again) {
+        sending.refused(gw, &caller.tenant.name, fingerprint);
+    }
+    made
+}
+
+/// The spine itself. `fingerprint` is filled in once the wish is read.
+async fn make(
+    gw: &Arc<Gateway>,
+    caller: &Caller,
+    making: Making,
+    request: Request<Incoming>,
+    sending: &Sending,
+    fingerprint: &mut Option<[u8; 32]>,
+) -> Result<Reply, Refusal> {
     if gw.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
     let begun = Instant::now();
-    let sending = Sending::of(request.headers())?;
     let passed = gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
     let form = intake::form(gw, &caller.policy, request).await?;
-    let wish = wish(&caller, making, form, gw.clock.now().utc_date())?;
+    let wish = wish(caller, making, form, gw.clock.now().utc_date())?;
     guard(&caller.policy.guard, &wish)?;
-    let fingerprint = wire::fingerprint(&wish);
-    if let Some(Earlier { job, how }) = sending.earlier(gw, &caller, &fingerprint).await? {
-        let mut reply = reply::json(view::as_created(gw, &caller, &job));
-        reply.headers_mut().insert(REPLAYED, HeaderValue::from_static(how));
-        return Ok(reply);
+    let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));
+    if let Some(Earlier { job, how }) = sending.earlier(gw, caller, &fingerprint).await? {
+        return Ok(replayed(view::as_created(gw, caller, &job), how));
     }
 
-    let order = order(gw, &caller, wish, begun, Known { fingerprint, idempotency_key: sending.key }).await?;
+    let order = order(gw, caller, wish, begun, Known { fingerprint, idempotency_key: sending.key.clone() }).await?;
     let job = detached(gw, order, caller.policy.defaults.answer_after).await?;
-    let mut reply = reply::json(view::video(gw, &caller, &job));
-    headers(gw, &caller, &job, passed, &mut reply).await;
+    let mut reply = reply::json(view::video(gw, caller, &job));
+    headers(gw, caller, &job, passed, &mut reply).await;
     Ok(reply)
+}
+
+fn replayed(body: Vec<u8>, how: &'static str) -> Reply {
+    let mut reply = reply::json(body);
+    reply.headers_mut().insert(REPLAYED, HeaderValue::from_static(how));
+    reply
 }
 
 /// What a wish would cost, without making it.

@@ -3,7 +3,6 @@
 use http::header::{HeaderName, HeaderValue};
 
 use super::intake::Caller;
-use super::resend::CLAIMED_WITHIN;
 use super::view;
 use crate::eta;
 use crate::gateway::Gateway;
@@ -18,7 +17,7 @@ const POLL_AFTER_MS: HeaderName = HeaderName::from_static("openai-poll-after-ms"
 /// `GET /videos/{id}`
 pub async fn retrieve(gw: &Gateway, caller: &Caller, id: JobId) -> Result<Reply, Refusal> {
     let job = gw.store.job(&caller.tenant.name, id).await?.ok_or(Refusal::NoSuchVideo)?;
-    note_seen(gw, &job);
+    gw.sendings.saw(job.id, job.created_at, gw.clock.now());
     let mut reply = reply::json(view::video(gw, caller, &job));
     if !job.state.is_final() {
         reply.headers_mut().insert(POLL_AFTER_MS, HeaderValue::from(poll_after_ms(gw, caller, &job)));
@@ -31,13 +30,6 @@ pub async fn list(gw: &Gateway, caller: &Caller, query: Option<&str>) -> Result<
     let wire::ListQuery { after, limit, newest_first } = wire::page(query)?;
     let page = gw.store.jobs(&caller.tenant.name, Page { after, limit, newest_first }).await?;
     Ok(reply::json(view::list(gw, caller, page.jobs.iter().map(AsRef::as_ref), page.has_more)))
-}
-
-/// Remembers that the job's client knows it, so that no resend of another request claims it.
-fn note_seen(gw: &Gateway, job: &Job) {
-    if gw.clock.now().since(job.created_at) < CLAIMED_WITHIN && !gw.seen.contains_key(&job.id) {
-        gw.seen.insert(job.id, ());
-    }
 }
 
 /// How long the client should wait before it asks again: from what this job is expected to take.

@@ -3,21 +3,20 @@
 //! A client's `Idempotency-Key` is authoritative. Without one, the official SDKs still say how often they
 //! have sent a request (`x-stainless-retry-count`), though the body's bytes differ each time: such a
 //! resend claims the earlier job that was wished for in the same words, lately, and that nobody has asked
-//! about. It errs towards too few paid jobs; asking twice of one's own accord counts no resend and always
+//! about, unless a refusal of ours explains it. It errs towards too few paid jobs; asking twice of one's own accord counts no resend and always
 //! makes two.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 
 use super::intake::Caller;
 use crate::gateway::Gateway;
+use crate::id::TenantName;
 use crate::refusal::Refusal;
+use crate::sendings::AGAIN_WITHIN;
 use crate::store::Job;
 
-/// An SDK sends again within its time-out of ten minutes, and a little.
-pub const CLAIMED_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Longest key, bytes.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -26,8 +25,8 @@ const KEY_BYTES_MAX: usize = 255;
 pub struct Sending {
     /// The client's own name for its wish.
     pub key: Option<String>,
-    /// How often the request was sent before.
-    resend: u32,
+    /// How often the request was sent before, if it says so.
+    sent: Option<u32>,
 }
 
 /// A job that an earlier sending made.
@@ -48,8 +47,19 @@ impl Sending {
             (Some(key), None) => Some(key.to_str().ok().and_then(key_of).ok_or(Refusal::BadKey)?),
             (Some(_), Some(_)) => return Err(Refusal::BadKey),
         };
-        let count = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok()?.parse().ok());
-        Ok(Self { key, resend: count.unwrap_or(0) })
+        let sent = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok()?.parse().ok());
+        Ok(Self { key, sent })
+    }
+
+    fn resend(&self) -> u32 {
+        self.sent.unwrap_or(0)
+    }
+
+    /// The request was refused with an invitation to come back: its resend will be no sign of a lost answer.
+    pub fn refused(&self, gw: &Gateway, tenant: &TenantName, fingerprint: Option<[u8; 32]>) {
+        if let (None, Some(sent)) = (&self.key, self.sent) {
+            gw.sendings.refused(tenant, fingerprint, sent, gw.clock.now());
+        }
     }
 
     /// The job that an earlier sending of the same request made, if there is one.
@@ -62,13 +72,14 @@ impl Sending {
                 None => Ok(None),
             };
         }
-        if self.resend == 0 {
+        let now = gw.clock.now();
+        if self.resend() == 0 || gw.sendings.explains(tenant, *fingerprint, self.resend(), now) {
             return Ok(None);
         }
-        let since = gw.clock.now().before(CLAIMED_WITHIN);
-        for job in gw.store.alike(tenant, fingerprint, self.resend, since).await? {
+        let since = now.before(AGAIN_WITHIN);
+        for job in gw.store.alike(tenant, fingerprint, self.resend(), since).await? {
             // Who was asked about is known to its client, so its answer was not lost.
-            if !gw.seen.contains_key(&job.id) && gw.store.claim(job.id, self.resend).await? {
+            if !gw.sendings.has_seen(job.id) && gw.store.claim(job.id, self.resend()).await? {
                 return Ok(Some(Earlier { job, how: "implicit" }));
             }
         }
@@ -104,8 +115,8 @@ mod tests {
             assert_eq!(of(&[("idempotency-key", key)]).unwrap().key.as_deref(), Some("abc"), "{key}");
         }
         assert_eq!(of(&[]), Ok(Sending::default()));
-        assert_eq!(of(&[("x-stainless-retry-count", "2")]).unwrap().resend, 2);
-        assert_eq!(of(&[("x-stainless-retry-count", "-1")]).unwrap().resend, 0);
+        assert_eq!(of(&[("x-stainless-retry-count", "2")]).unwrap().resend(), 2);
+        assert_eq!(of(&[("x-stainless-retry-count", "-1")]).unwrap().resend(), 0);
     }
 
     #[test]

@@ -97,3 +97,22 @@ async fn a_clip_that_its_client_knows_is_not_claimed() {
     assert_eq!(world.orders(), 2);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_resend_after_a_refusal_is_a_wish_of_its_own() {
+    let full = openai("studio", "limits = { in_flight = 1 }");
+    let world = World::at_speed(1, &[full, tenant("acme", "")]).await;
+    let acme = world.tenant("acme");
+    let first = id(&resent(&acme, "0", &wish()).await);
+    assert_eq!(resent(&acme, "0", &wish()).await.status, 429);
+
+    let room = openai("studio", "limits = { in_flight = 9 }");
+    world.edit_policy(&[room, tenant("acme", "")]).await;
+    let second = id(&resent(&acme, "1", &wish()).await);
+    assert_ne!(first, second, "its first sending was refused, and so it was not the first job's");
+    assert_eq!(id(&resent(&acme, "1", &wish()).await), first, "nothing explains this one but a lost answer");
+    world.turn_clock(std::time::Duration::from_secs(60));
+    acme.ended(&first).await;
+    acme.ended(&second).await;
+    world.end().await;
+}
