@@ -160,7 +160,9 @@ async fn bind(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
 /// Opens the books that the policy names for looking only, beside the gateway that keeps them.
 pub fn open_books(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
     match &policy.store {
-        StoreUrl::Sqlite(path) => Ok(Arc::new(Sqlite::open_to_read(path).with_context(|| format!("cannot open {}", path.display()))?)),
+        StoreUrl::Sqlite(path) => Ok(Arc::new(
+            Sqlite::open_to_read(path).context("there are no books to read: has a gateway run in this folder? (see [store] url)")?,
+        )),
         StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
     }
 }

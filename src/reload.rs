@@ -7,6 +7,7 @@
 //! too, one without the tenants of the other half.
 
 use std::collections::BTreeMap;
+use std::fmt::{Debug, Display};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -15,10 +16,13 @@ use crate::auth;
 use crate::clock::Timestamp;
 use crate::id::RouteName;
 use crate::policy::load::{LoadError, load};
-use crate::policy::{Current, Policy, Route};
+use crate::policy::{Current, Policy, Route, Tenant};
 
 /// How often the file is looked at.
 pub const EVERY: Duration = Duration::from_millis(250);
+
+/// The most changes of one table that are told.
+const CHANGES_MAX: usize = 20;
 
 /// Keeps the policy in step with its file.
 #[derive(Debug)]
@@ -116,25 +120,38 @@ fn retired(old: &Policy, new: &Policy) -> BTreeMap<RouteName, Arc<Route>> {
     gone.map(|(name, route)| (name.clone(), route.clone())).collect()
 }
 
-/// What a reload changed, for the log.
+/// What a reload changed, for the log. Values are not told: some are secrets.
 fn changes(old: &Policy, new: &Policy) -> Vec<String> {
-    let mut changes = Vec::new();
-    let mut compare = |what: &str, old: Vec<String>, new: Vec<String>| {
-        changes.extend(new.iter().filter(|name| !old.contains(name)).map(|name| format!("{what} {name} added")));
-        changes.extend(old.iter().filter(|name| !new.contains(name)).map(|name| format!("{what} {name} removed")));
-    };
-    // Names in order are compared through sorted look-ups only where there are few; tenants can be many.
-    let names = |routes: &BTreeMap<RouteName, Arc<Route>>| routes.keys().map(ToString::to_string).collect();
-    compare("route", names(&old.routes), names(&new.routes));
-    let (before, after) = (old.tenants.len(), new.tenants.len());
-    if before != after {
-        changes.push(format!("tenants: {before} before, {after} now"));
+    let mut changes = changed("route", &old.routes, &new.routes);
+    changes.extend(changed("tenant", &old.tenants, &new.tenants));
+    let is_gone = |(key, tenant): &(&[u8; 32], &Arc<Tenant>)| new.keys.get(*key).is_none_or(|now| now.name != tenant.name);
+    let gone = old.keys.iter().filter(is_gone).count();
+    if gone > 0 {
+        changes.push(format!("{gone} keys revoked"));
     }
-    if old.rules.len() != new.rules.len() {
-        changes.push(format!("rules: {} before, {} now", old.rules.len(), new.rules.len()));
+    for (what, before, now) in [
+        ("[budget]", format!("{:?}", old.budget), format!("{:?}", new.budget)),
+        ("[defaults]", format!("{:?}", old.defaults), format!("{:?}", new.defaults)),
+        ("[guard]", format!("{:?}", old.guard), format!("{:?}", new.guard)),
+        ("[[rules]]", format!("{:?}", old.rules), format!("{:?}", new.rules)),
+    ] {
+        if before != now {
+            changes.push(format!("{what} changed"));
+        }
     }
-    if (&old.server, &old.store) != (&new.server, &new.store) {
-        changes.push("[server] or [store] changed: that takes effect at the next restart".to_owned());
+    if (old.server.listen, old.server.admin, &old.store) != (new.server.listen, new.server.admin, &new.store) {
+        changes.push("addresses or [store] changed: that takes effect at the next restart".to_owned());
     }
     changes
+}
+
+/// Which entries of a table came, went or are not what they were; at most [`CHANGES_MAX`] of them.
+fn changed<K: Ord + Display, V: Debug>(what: &str, old: &BTreeMap<K, Arc<V>>, new: &BTreeMap<K, Arc<V>>) -> Vec<String> {
+    let told = |name: &K, how: &str| format!("{what} {name} {how}");
+    let removed = old.keys().filter(|name| !new.contains_key(name)).map(|name| told(name, "removed"));
+    let others = new.iter().filter_map(|(name, now)| match old.get(name) {
+        None => Some(told(name, "added")),
+        Some(before) => (format!("{before:?}") != format!("{now:?}")).then(|| told(name, "changed")),
+    });
+    removed.chain(others).take(CHANGES_MAX).collect()
 }

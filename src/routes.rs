@@ -9,7 +9,7 @@ use std::time::Instant;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Version};
 use hyper::body::Incoming;
-use tracing::{Instrument as _, info, info_span};
+use tracing::{Instrument as _, error, info, info_span};
 
 use crate::api::create::Making;
 use crate::api::{Caller, character, content, create, models, read, remove};
@@ -41,6 +41,9 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         let reply = reply::refused(&refusal);
         gw.metrics.refused(tenant.as_ref(), refusal.counted());
         let (reason, cause) = (refusal.counted().as_str(), refusal.cause());
+        if matches!(refusal, Refusal::Unavailable(_)) {
+            error!(parent: &span, cause = refusal.cause(), "the books cannot be kept");
+        }
         info!(parent: &span, operation = operation.as_str(), http.status = reply.status().as_u16(), reason, cause, "refused");
         reply
     });

@@ -85,7 +85,10 @@ async fn make(
     guard(&caller.policy.guard, &wish)?;
     let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));
     if let Some(Earlier { job, how }) = sending.earlier(gw, caller, &fingerprint).await? {
-        return Ok(replayed(view::as_created(gw, caller, &job), how));
+        let mut reply = reply::json(view::as_created(gw, caller, &job));
+        reply.headers_mut().insert(REPLAYED, HeaderValue::from_static(how));
+        headers(gw, caller, &job, passed, &mut reply).await;
+        return Ok(reply);
     }
 
     let order = order(gw, caller, wish, begun, Known { fingerprint, idempotency_key: sending.key.clone() }).await?;
@@ -95,17 +98,14 @@ async fn make(
     Ok(reply)
 }
 
-fn replayed(body: Vec<u8>, how: &'static str) -> Reply {
-    let mut reply = reply::json(body);
-    reply.headers_mut().insert(REPLAYED, HeaderValue::from_static(how));
-    reply
-}
-
 /// What a wish would cost, without making it.
 pub async fn price_only(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let form = intake::form(gw, &caller.policy, request).await?;
     let wish = wish(&caller, Making::Create, form, gw.clock.now().utc_date())?;
     let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, gw.clock.now().utc_date())?;
+    if let Some(Reference::Upload(upload)) = &wish.reference {
+        wire::check_reference_size(upload, estimate.size())?;
+    }
     Ok(reply::json(estimate.to_json().to_string()))
 }
 

@@ -29,6 +29,9 @@ pub async fn retrieve(gw: &Gateway, caller: &Caller, id: JobId) -> Result<Reply,
 pub async fn list(gw: &Gateway, caller: &Caller, query: Option<&str>) -> Result<Reply, Refusal> {
     let wire::ListQuery { after, limit, newest_first } = wire::page(query)?;
     let page = gw.store.jobs(&caller.tenant.name, Page { after, limit, newest_first }).await?;
+    for job in &page.jobs {
+        gw.sendings.saw(job.id, job.created_at, gw.clock.now());
+    }
     Ok(reply::json(view::list(gw, caller, page.jobs.iter().map(AsRef::as_ref), page.has_more)))
 }
 

@@ -30,6 +30,10 @@ enum KeyCommand {
 /// Makes a key of 192 random bits.
 pub fn run(args: &KeyArgs) -> anyhow::Result<ExitCode> {
     let KeyCommand::New { tenant, json } = &args.command;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if tenant.is_empty() || !tenant.bytes().all(plain) {
+        anyhow::bail!("{tenant:?} cannot be a tenant's name: use lower-case letters, digits, - and _");
+    }
     let mut bits = [0; 24];
     getrandom::fill(&mut bits).map_err(|error| anyhow::anyhow!("{error}")).context("no random bits are to be had")?;
     let key = format!("fg_{}", hex(&bits));

@@ -57,6 +57,7 @@ const CASES: &[(&str, Case)] = &[
     ("an upstream id belongs to one job of a route", |w| Box::pin(life::duplicate(w))),
     ("a lease is exclusive until it lapses", |w| Box::pin(life::lease(w))),
     ("a step ends the lease and sets the next look", |w| Box::pin(life::lease_ends(w))),
+    ("a budget of another kind of period knows what was spent in it", |w| Box::pin(money::other_period(w))),
     ("a key makes one job until that is released", |w| Box::pin(life::keys(w))),
     ("a resend claims what was wished for alike", |w| Box::pin(life::claims(w))),
     ("a hastened job is due at once", |w| Box::pin(life::hasten(w))),

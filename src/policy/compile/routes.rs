@@ -89,7 +89,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         poll,
         submit_timeout,
         bills_failed: file.bills_failed.unwrap_or(false),
-        unknown: unknown(&base, file, pass),
+        unknown: unknown(&base, file, submit_timeout, pass),
         content_hosts: file.content_hosts.iter().map(|host| host.value.clone()).collect(),
         webhook_secrets,
         speed: if simulated { speed.unwrap_or(SPEED_DEFAULT) } else { 1 },
@@ -250,13 +250,13 @@ fn webhook_secrets(base: &str, file: &file::Route, pass: &mut Pass<'_>) -> Vec<S
     secrets
 }
 
-fn unknown(base: &str, file: &file::Route, pass: &mut Pass<'_>) -> UnknownPolicy {
+fn unknown(base: &str, file: &file::Route, submit_timeout: Duration, pass: &mut Pass<'_>) -> UnknownPolicy {
     let written = file.unknown.as_ref().map(|u| u.value.clone()).unwrap_or_default();
     let bounds = SECOND..=30 * 24 * HOUR;
     let grace = pass.duration(format_args!("{base}.unknown.grace"), &written.grace, 900 * SECOND, bounds.clone());
     let give_up = pass.duration(format_args!("{base}.unknown.give_up"), &written.give_up, 24 * HOUR, bounds);
-    if let Some(unknown) = file.unknown.as_ref().filter(|_| grace > give_up) {
-        let remedy = "make `give_up` at least as long as `grace`";
+    if let Some(unknown) = file.unknown.as_ref().filter(|_| submit_timeout + grace > give_up) {
+        let remedy = "make `give_up` at least as long as `submit_timeout` and `grace` together";
         pass.faults.add(&unknown.at, format_args!("{base}.unknown"), "this gives up before its grace is over", remedy);
     }
     UnknownPolicy { grace, give_up, counts_as_spent: !matches!(written.counts_as, Some(file::CountsAs::Free)) }

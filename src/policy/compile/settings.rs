@@ -159,6 +159,10 @@ pub(super) fn guard(file: &file::Guard, pass: &mut Pass<'_>) -> Guard {
                 "write a regular expression without look-around or back-references; in TOML a backslash is doubled",
             )
         });
+        let compiled = compiled.and_then(|regex| match regex.is_match("") {
+            true => Err(Wrong::new("this pattern matches every prompt".to_owned(), "write what a prompt must not contain")),
+            false => Ok(regex),
+        });
         deny.extend(pass.keep(&pattern.at, format_args!("guard.deny[{i}]"), compiled));
     }
     Guard { prompt_chars_max: usize::try_from(prompt_chars_max).unwrap_or(PROMPT_CHARS_MAX), deny }

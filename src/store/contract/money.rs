@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 
 use super::{NOON, Wish, World, month, route, tenant};
-use crate::budget::Account;
+use crate::budget::{Account, Period};
+use crate::clock::Timestamp;
 use crate::id::{RouteName, TenantName};
 use crate::job::{Event, State, step};
 use crate::money::MicroUsd;
@@ -215,4 +216,31 @@ pub async fn overflow(world: World) {
     let above_its_ceiling = Wish { price: 900_000, tenant: "third", period: month("2026-11"), ..Wish::plain() };
     assert!(matches!(world.open(&above_its_ceiling).await, Err(OpenError::Store(StoreError::Damaged(_)))));
     assert_eq!(world.store.latest_jobs(Some(&TenantName::new("third")), None, 10).await.unwrap(), []);
+}
+
+/// A budget by the day becomes one by the month, and one by the day again.
+pub async fn other_period(world: World) {
+    let later = |secs: i64| Timestamp::from_secs(NOON.as_secs() + secs);
+    let span = |key: &str, from: Timestamp, secs| Period { key: key.to_owned(), from, until: Some(later(secs)) };
+    let (today, month) = (span("day:1", NOON, 100), span("month:1", NOON, 1_000));
+    let by = |period: &Period, cap| Wish { period: period.clone(), tenant_cap: Some(cap), at: later(1), ..Wish::plain() };
+
+    let made = world.running(&by(&today, 2_400_000), "up-1").await;
+    world.see(&made, Event::Finished).await;
+    let running = world.running(&by(&today, 2_400_000), "up-2").await;
+    let refused = world.open(&by(&month, 2_000_000)).await;
+    assert!(matches!(refused, Err(OpenError::OverBudget { left, .. }) if left == MicroUsd::new(400_000)), "{refused:?}");
+
+    let third = world.open(&by(&month, 2_400_000)).await.unwrap();
+    let refused = world.open(&by(&today, 2_400_000)).await;
+    assert!(
+        matches!(refused, Err(OpenError::OverBudget { left, .. }) if left == MicroUsd::ZERO),
+        "the day knows of the third too: {refused:?}"
+    );
+    world.see(&running, Event::Failed).await;
+    world.open(&by(&today, 2_400_000)).await.unwrap();
+    world.see(&third, Event::Rejected).await;
+
+    let tomorrow = Wish { period: span("day:2", later(100), 200), tenant_cap: Some(800_000), at: later(150), ..Wish::plain() };
+    world.open(&tomorrow).await.unwrap();
 }

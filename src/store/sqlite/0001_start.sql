@@ -130,14 +130,23 @@ CREATE TABLE balances (
     PRIMARY KEY (account, period)
 ) STRICT, WITHOUT ROWID;
 
--- Which accounts and periods a job's hold is booked to, so that its end is booked to the same ones.
+-- Which period each account counts in at present. When that changes, because time went on or because its
+-- budget did, the new period begins with what its jobs hold and cost already.
+CREATE TABLE current_periods (
+    account TEXT NOT NULL PRIMARY KEY,
+    period  TEXT NOT NULL,
+    FOREIGN KEY (account, period) REFERENCES balances (account, period)
+) STRICT, WITHOUT ROWID;
+
+-- Which accounts and periods a job's hold is booked to, so that its end is booked to the same ones; more
+-- than one of an account's if its budget was changed to another kind of period in between.
 -- The booking of a route that turned the job away is taken out again.
 CREATE TABLE bookings (
     job_id          TEXT    NOT NULL REFERENCES jobs (id),
     account         TEXT    NOT NULL,
     period          TEXT    NOT NULL,
     amount_microusd INTEGER NOT NULL CHECK (amount_microusd >= 0),
-    PRIMARY KEY (job_id, account),
+    PRIMARY KEY (job_id, account, period),
     FOREIGN KEY (account, period) REFERENCES balances (account, period)
 ) STRICT, WITHOUT ROWID;
 

@@ -114,9 +114,16 @@ fn connect_all(path: &Path, mut lock: Lock) -> Result<Opened, StoreError> {
             lock.path.display()
         )));
     }
+    let starts: i64 = meta(&writer, "starts").unwrap_or(0);
+    if starts < lock.starts {
+        return Err(StoreError::Damaged(format!(
+            "it is an older copy of the database that was here before, without the latest money; put that one back, or remove {} to go on with this one",
+            lock.path.display()
+        )));
+    }
     // A first write makes the log before the lock file says that there has to be one.
     writer.execute("INSERT INTO meta VALUES ('starts', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1", [])?;
-    lock.identity = Some(identity);
+    (lock.identity, lock.starts) = (Some(identity), starts + 1);
 
     let mut readers = Vec::with_capacity(READERS);
     for _ in 0..READERS {
@@ -203,6 +210,8 @@ struct Lock {
     file: File,
     identity: Option<String>,
     was_open: bool,
+    /// How often the database had been opened when it last was: an older copy of it has been less often.
+    starts: i64,
 }
 
 impl Lock {
@@ -220,18 +229,19 @@ impl Lock {
         }
 
         let mut text = String::new();
-        (&mut file).take(64).read_to_string(&mut text).map_err(failed)?;
+        (&mut file).take(96).read_to_string(&mut text).map_err(failed)?;
         let mut words = text.split_whitespace();
         let identity = words.next().filter(|word| Uuid::try_parse(word).is_ok()).map(str::to_owned);
         let was_open = words.next() == Some("open");
-        Ok(Self { path, file, identity, was_open })
+        let starts = words.next().and_then(|starts| starts.parse().ok()).unwrap_or(0);
+        Ok(Self { path, file, identity, was_open, starts })
     }
 
     /// Remembers whether the database is in use, so that a missing log can be told from a finished one.
     fn mark(&self, open: bool) -> Result<(), StoreError> {
         let identity = self.identity.as_deref().unwrap_or_default();
-        // Both words are written equally long: the line is replaced in place.
-        let text = format!("{identity} {}\n", if open { "open  " } else { "closed" });
+        // Every line is equally long: it is replaced in place.
+        let text = format!("{identity} {} {:019}\n", if open { "open  " } else { "closed" }, self.starts);
         self.file.write_all_at(text.as_bytes(), 0).and_then(|()| self.file.sync_all()).map_err(|error| unavailable(&self.path, error))
     }
 }

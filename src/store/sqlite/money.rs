@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Error, OptionalExtension as _, params};
 
-use crate::budget::{Account, Booking};
+use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::JobId;
 use crate::money::MicroUsd;
@@ -14,6 +14,7 @@ use crate::store::{OpenError, StoreError};
 /// Holds `amount` against an account if it fits under the cap, and remembers that cap.
 pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd) -> Result<(), OpenError> {
     let account = booking.account.to_string();
+    enter_period(conn, &account, &booking.period)?;
     let sql = "SELECT held_microusd, spent_microusd FROM balances WHERE account = ?1 AND period = ?2";
     let amounts = |row: &rusqlite::Row<'_>| Ok((MicroUsd::new(row.get(0)?), MicroUsd::new(row.get(1)?)));
     let found = conn.prepare_cached(sql)?.query_row([&account, &booking.period.key], amounts).optional()?;
@@ -37,6 +38,33 @@ pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd) -> Re
         held.get(),
         booking.cap.map(MicroUsd::get),
     ])?;
+    Ok(())
+}
+
+/// Sees to it that an account counts in `period`. One that is new to it begins with the jobs of that time
+/// that the account has already: a cap holds from the start of its period, whenever it was written.
+fn enter_period(conn: &Connection, account: &str, period: &Period) -> Result<(), Error> {
+    let sql = "SELECT period = ?2 FROM current_periods WHERE account = ?1";
+    let is_current = conn.prepare_cached(sql)?.query_row([account, &period.key], |row| row.get(0)).optional()?;
+    if is_current == Some(true) {
+        return Ok(());
+    }
+    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+    let sql = "INSERT INTO balances (account, period, from_at_ms, until_at_ms, held_microusd, spent_microusd) VALUES (?1, ?2, ?3, ?4, 0, 0)
+        ON CONFLICT DO NOTHING";
+    conn.prepare_cached(sql)?.execute(params![account, period.key, from, until])?;
+    let sql = "INSERT INTO bookings (job_id, account, period, amount_microusd)
+        SELECT DISTINCT job_id, account, ?2, amount_microusd FROM jobs JOIN bookings ON job_id = jobs.id AND account = ?1
+        WHERE created_at_ms >= ?3 AND (?4 IS NULL OR created_at_ms < ?4)
+        ON CONFLICT DO NOTHING";
+    conn.prepare_cached(sql)?.execute(params![account, period.key, from, until])?;
+    let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
+            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0), coalesce(sum(cost_microusd), 0)
+            FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = ?1 AND period = ?2)
+        WHERE account = ?1 AND period = ?2";
+    conn.prepare_cached(sql)?.execute(params![account, period.key])?;
+    let sql = "INSERT INTO current_periods (account, period) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET period = excluded.period";
+    conn.prepare_cached(sql)?.execute([account, &period.key])?;
     Ok(())
 }
 
@@ -68,12 +96,15 @@ pub(super) fn end_hold(conn: &Connection, job: JobId, cost: MicroUsd) -> Result<
 pub(super) fn take_back(conn: &Connection, job: JobId, account: &Account) -> Result<(), StoreError> {
     let account = account.to_string();
     let sql = "DELETE FROM bookings WHERE job_id = ?1 AND account = ?2 RETURNING period, amount_microusd";
-    let amounts = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let found: Option<(String, i64)> = conn.prepare_cached(sql)?.query_row([&job.to_string(), &account], amounts).optional()?;
-    match found {
-        Some((period, amount)) => end_booking(conn, &account, &period, amount, MicroUsd::ZERO),
-        None => Err(StoreError::Damaged(format!("{job} holds nothing against {account}"))),
+    let found = {
+        let mut rows = conn.prepare_cached(sql)?;
+        let rows = rows.query_map([&job.to_string(), &account], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<Vec<(String, i64)>, Error>>()?
+    };
+    if found.is_empty() {
+        return Err(StoreError::Damaged(format!("{job} holds nothing against {account}")));
     }
+    found.iter().try_for_each(|(period, amount)| end_booking(conn, &account, period, *amount, MicroUsd::ZERO))
 }
 
 fn end_booking(conn: &Connection, account: &str, period: &str, held: i64, cost: MicroUsd) -> Result<(), StoreError> {

@@ -112,6 +112,23 @@ fn a_database_that_was_swapped_is_refused() {
 }
 
 #[test]
+fn an_older_copy_of_the_database_is_refused() {
+    let folder = Folder::new();
+    drop(open(&folder));
+    let copy = folder.0.join("copy.db");
+    fs::copy(folder.file(), &copy).unwrap();
+    let store = open(&folder);
+    block_on(open_one(&store)).unwrap();
+    drop(store);
+    let newer = fs::read(folder.file()).unwrap();
+
+    fs::copy(&copy, folder.file()).unwrap();
+    assert!(refusal(&folder.file()).contains("an older copy"));
+    fs::write(folder.file(), newer).unwrap();
+    open(&folder);
+}
+
+#[test]
 fn a_log_that_is_missing_after_a_crash_is_refused() {
     let folder = Folder::new();
     let store = open(&folder);

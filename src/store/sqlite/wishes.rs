@@ -14,11 +14,11 @@ use crate::store::{Job, Keyed, NewJob, OpenError, StoreError};
 /// Jobs that are alike and worth looking at.
 const ALIKE_MAX: u32 = 32;
 
-/// Refuses a key that has a job; frees one whose job was released without ever being accepted.
+/// Refuses a key that has a job; frees one whose job does not hold it any more.
 pub(super) fn free_key(conn: &Connection, new: &NewJob) -> Result<(), OpenError> {
     let Some(key) = &new.idempotency_key else { return Ok(()) };
     let Some((_, job)) = find(conn, &new.tenant, key)? else { return Ok(()) };
-    if job.state != State::Released {
+    if holds_its_key(&job) {
         return Err(OpenError::KeyTaken);
     }
     let sql = "UPDATE wishes SET idempotency_key = NULL WHERE job_id = ?1";
@@ -36,8 +36,13 @@ pub(super) fn remember(conn: &Connection, job: &Job, fingerprint: &[u8; 32], key
 
 /// See [`crate::store::Store::keyed_job`].
 pub(super) fn keyed_job(conn: &Connection, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, Error> {
-    let found = find(conn, tenant, key)?.filter(|(_, job)| job.state != State::Released);
+    let found = find(conn, tenant, key)?.filter(|(_, job)| holds_its_key(job));
     Ok(found.map(|(fingerprint, job)| (fingerprint, Arc::new(job))))
+}
+
+/// A job that was never made, or that its tenant deleted, leaves its key free.
+fn holds_its_key(job: &Job) -> bool {
+    job.state != State::Released && job.deleted_at.is_none()
 }
 
 fn find(conn: &Connection, tenant: &TenantName, key: &str) -> Result<Option<([u8; 32], Job)>, Error> {
@@ -60,7 +65,7 @@ pub(super) fn alike(
     let sql = select_jobs!(
         "JOIN (SELECT job_id, resend FROM wishes
                WHERE tenant = ?1 AND fingerprint = ?2 AND created_at_ms >= ?3 AND resend < ?4 AND idempotency_key IS NULL) ON job_id = id
-         WHERE state <> 'released' ORDER BY resend DESC, id LIMIT ?5"
+         WHERE state <> 'released' AND deleted_at_ms IS NULL ORDER BY resend DESC, id LIMIT ?5"
     );
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params![tenant.as_str(), fingerprint, since.as_ms(), resend, ALIKE_MAX], job)?;
