@@ -147,7 +147,13 @@ fn report_spend(args: &report::ReportArgs) -> anyhow::Result<ExitCode> {
 
 /// Loads the policy that a command works with.
 fn policy(file: &std::path::Path) -> anyhow::Result<Policy> {
-    load(file).map_err(|error| anyhow::Error::msg(error.render(std::io::stderr().is_terminal())))
+    load(file).map_err(|error| match error {
+        LoadError::Faults(faults) => {
+            let told = faults.render(std::io::stderr().is_terminal());
+            anyhow::anyhow!("{} cannot be used:\n{}", file.display(), told.trim_end())
+        }
+        other => other.into(),
+    })
 }
 
 /// A runtime for one command.
