@@ -18,7 +18,6 @@ use crate::job::{Event, State, step};
 use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Plan};
-use crate::policy::Policy;
 use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported};
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
@@ -32,8 +31,6 @@ const FULL_WAIT: Duration = Duration::from_secs(10);
 /// A wish that was planned and may now cost money.
 #[derive(Debug)]
 pub struct Order {
-    /// The policy that planned it.
-    pub policy: Arc<Policy>,
     /// What is written down.
     pub job: NewJob,
     /// Whom to ask.
@@ -68,7 +65,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
             turned.full(candidate, limited.wait);
             continue;
         }
-        let attempt = new_attempt(gw, &order.policy, candidate);
+        let attempt = new_attempt(gw, candidate);
         let opened = match &job {
             None => gw.store.open_job(order.job.clone(), attempt).await,
             Some(job) => gw.store.open_attempt(job, attempt).await,
@@ -124,9 +121,8 @@ fn in_order<'a>(gw: &Gateway, plan: &'a Plan) -> impl Iterator<Item = &'a Candid
     well.into_iter().chain(resting)
 }
 
-fn new_attempt(gw: &Gateway, policy: &Policy, candidate: &Candidate) -> NewAttempt {
+fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
     let (route, at) = (&candidate.route, gw.clock.now());
-    debug_assert!(policy.routes.contains_key(&route.name), "a plan is made of the policy's own routes");
     NewAttempt {
         id: AttemptId::mint(),
         route: route.name.clone(),

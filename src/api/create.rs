@@ -151,7 +151,7 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant, known:
         wire::check_reference_size(upload, first.size)?;
     }
     let job = new_job(caller, id, at, &plan, &parts, known, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
-    Ok(Order { policy: caller.policy.clone(), job, plan, parts, begun })
+    Ok(Order { job, plan, parts, begun })
 }
 
 /// The tenant's own finished job that a clip is made from.
