@@ -24,7 +24,7 @@ pub enum State {
     Completed,
     /// Not made.
     Failed,
-    /// The upstream had it and does not know it any more.
+    /// The upstream had it and does not know it any more. Its money stays held until policy ends it.
     Lost,
     /// Never made: refused everywhere, or given up before it was sent.
     Released,
@@ -61,12 +61,17 @@ impl State {
 
     /// Whether the life is over.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Lost | Self::Released)
+        matches!(self, Self::Completed | Self::Failed | Self::Released)
     }
 
     /// Whether the job takes one of its route's in-flight places.
     pub const fn is_in_flight(self) -> bool {
         matches!(self, Self::Submitting | Self::Unknown | Self::Accepted | Self::Running)
+    }
+
+    /// Whether the job takes one of its tenant's in-flight places: until its client is told that it ended.
+    pub const fn is_awaited(self) -> bool {
+        matches!(self, Self::Reserved) || self.is_in_flight()
     }
 }
 
@@ -118,9 +123,9 @@ pub enum Event {
     Vanished,
     /// There is evidence that the attempt was never accepted.
     Absent,
-    /// Written policy ends an unknown attempt: it counts as spent.
+    /// Written policy ends what has no evidence, an unknown attempt or a lost job: it counts as spent.
     WrittenOffSpent,
-    /// Written policy ends an unknown attempt: it counts as never accepted.
+    /// Written policy ends what has no evidence: it counts as never billed.
     WrittenOffFree,
 }
 
@@ -196,7 +201,7 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
 
         (S::Unknown, E::Unclear) => (S::Unknown, H::Keep),
         (S::Unknown, E::TurnedAway | E::Absent | E::WrittenOffFree) => (S::Released, H::Release),
-        (S::Unknown, E::WrittenOffSpent) => (S::Lost, H::Settle),
+        (S::Unknown | S::Lost, E::WrittenOffSpent) => (S::Failed, H::Settle),
 
         (S::Accepted, E::Queued) => (S::Accepted, H::Keep),
         (S::Accepted | S::Running, E::Running) => (S::Running, H::Keep),
@@ -204,7 +209,8 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
         (S::Accepted | S::Running, E::Finished) => (S::Completed, H::Settle),
         (S::Accepted | S::Running, E::Failed) => (S::Failed, H::Release),
         (S::Accepted | S::Running, E::FailedBilled) => (S::Failed, H::Settle),
-        (S::Accepted | S::Running, E::Vanished) => (S::Lost, H::Settle),
+        (S::Accepted | S::Running, E::Vanished) => (S::Lost, H::Keep),
+        (S::Lost, E::WrittenOffFree) => (S::Failed, H::Release),
 
         (from, event) => return Err(IllegalStep { from, event }),
     };

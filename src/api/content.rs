@@ -43,7 +43,7 @@ pub async fn content(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id:
     let job = gw.store.job(&tenant, id).await?.ok_or(Refusal::NoSuchVideo)?;
     let upstream_id = match job.state {
         State::Completed => job.upstream_id.as_deref().ok_or(Refusal::Expired)?,
-        state if state.is_final() => return Err(Refusal::NotMade),
+        state if !state.is_awaited() => return Err(Refusal::NotMade),
         _ => return Err(Refusal::NotReady),
     };
     let route = policy.route_of(&job.route).ok_or(Refusal::Expired)?;

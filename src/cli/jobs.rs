@@ -69,7 +69,7 @@ pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
                 .collect();
             let entries: Vec<_> = entries
                 .iter()
-                .map(|e| serde_json::json!({ "kind": e.kind, "amount": e.amount.to_string(), "at_ms": e.at.as_ms() }))
+                .map(|e| serde_json::json!({ "kind": e.kind, "amount": e.amount.to_string(), "at_ms": e.at.as_ms(), "note": e.note }))
                 .collect();
             let mut file = json(&job);
             file["attempts"] = attempts.into();

@@ -63,6 +63,9 @@ async fn sweep(gw: &Gateway, route: &Route) -> Result<(), StoreError> {
             apply(gw, &job, Event::Unclear, Facts { outcome: Some("unclear"), ..Facts::default() }).await;
         }
     }
+    for job in gw.store.in_state(State::Lost, &route.name).await? {
+        give_up(gw, route, &job).await;
+    }
     let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
     if unknown.is_empty() {
         return Ok(());
@@ -126,14 +129,18 @@ fn is_absent(gw: &Gateway, route: &Route, job: &Job, listed: &[ListedJob]) -> bo
     over && fresh && reaches_back && !job.hidden_inputs
 }
 
-/// Ends an attempt without evidence, if its route's policy says that it is time.
+/// Ends an unknown attempt or a lost job without evidence, if its route's policy says that it is time.
 async fn give_up(gw: &Gateway, route: &Route, job: &Job) {
     if gw.clock.now() <= job.attempted_at.after(route.unknown.give_up) {
         return;
     }
     let event = if route.unknown.counts_as_spent { Event::WrittenOffSpent } else { Event::WrittenOffFree };
-    error!(job.id = %job.id, route.name = %route.name, ?event, "an attempt is written off without evidence; look at the provider's bill");
-    end(gw, job, event, "upstream_outcome_unknown", "Whether this video was made could not be found out.").await;
+    error!(job.id = %job.id, route.name = %route.name, job.state = %job.state, ?event, "written off without evidence; look at the provider's bill");
+    let (code, message) = match &job.error {
+        Some(told) => (told.code.as_str(), told.message.as_str()),
+        None => ("upstream_outcome_unknown", "Whether this video was made could not be found out."),
+    };
+    end(gw, job, event, code, message).await;
 }
 
 async fn end(gw: &Gateway, job: &Job, event: Event, code: &str, message: &str) {

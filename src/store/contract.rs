@@ -4,6 +4,7 @@
 //! closed and opened again, everything that was answered must still be there, and the books must add
 //! up. To add a case: write it and add its line. To add a database: add its line to [`DATABASES`].
 
+mod corrections;
 mod history;
 mod life;
 mod lists;
@@ -71,6 +72,10 @@ const CASES: &[(&str, Case)] = &[
     ("characters are a tenant's own", |w| Box::pin(lists::characters(w))),
     ("the report adds up by day and route", |w| Box::pin(lists::report(w))),
     ("the overview counts what is open", |w| Box::pin(lists::overview(w))),
+    ("a lost job holds its money until policy ends it", |w| Box::pin(corrections::lost(w))),
+    ("what nobody can explain is in suspense once", |w| Box::pin(corrections::unexplained(w))),
+    ("a correction is a line of its own", |w| Box::pin(corrections::corrections(w))),
+    ("a released job that was made after all is paid for", |w| Box::pin(corrections::found_after_all(w))),
     ("the signing key outlives a restart", |w| Box::pin(lists::signing_key(w))),
 ];
 

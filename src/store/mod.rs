@@ -6,6 +6,7 @@
 //! money moves only together with a job's state; `spent + held ≤ cap` at every admission; a hold ends
 //! once; a job's row moves only by compare-and-set on its version.
 
+mod corrections;
 mod sqlite;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::job::{State, Step};
 use crate::money::MicroUsd;
 use crate::video::{Seconds, Size};
 
+pub use self::corrections::{Correction, CorrectionError, Unexplained};
 pub use self::sqlite::Sqlite;
 
 /// A job as the store has it.
@@ -394,6 +396,8 @@ pub struct LedgerEntry {
     pub amount: MicroUsd,
     /// When.
     pub at: Timestamp,
+    /// Why, if it was written after the fact.
+    pub note: Option<String>,
 }
 
 /// A job that was found by its idempotency key, and the fingerprint of its wish.
@@ -469,6 +473,19 @@ pub trait Store: Send + Sync {
 
     /// For the operator: a job with its attempts and ledger lines.
     async fn job_file(&self, id: JobId) -> Result<Option<(Arc<Job>, Vec<Attempt>, Vec<LedgerEntry>)>, StoreError>;
+
+    /// Writes down what a route charged and no job explains, once for each of its jobs. Whether it is new: an
+    /// attempt that has that upstream id explains it.
+    async fn suspend(&self, charge: Unexplained) -> Result<bool, StoreError>;
+
+    /// Takes a charge out of suspense, for the reason given. Whether it was there.
+    async fn explain(&self, route: &RouteName, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// What is in suspense, oldest first.
+    async fn unexplained(&self) -> Result<Vec<Unexplained>, StoreError>;
+
+    /// Corrects what a job that has ended cost, by a line of its own in the ledger. May pass a cap: it is spent.
+    async fn correct(&self, correction: Correction) -> Result<(), CorrectionError>;
 
     /// 32 random bytes that are this database's own, made at its first start: signs links.
     async fn signing_key(&self) -> Result<[u8; 32], StoreError>;

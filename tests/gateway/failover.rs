@@ -263,7 +263,7 @@ async fn where_nothing_can_be_looked_up_written_policy_ends_it() {
     for (word, spent) in [("spent", 400_000), ("free", 0)] {
         let policy = format!("unknown = {{ grace = \"1m\", give_up = \"1h\", counts_as = \"{word}\" }}");
         let mut world = World::start(&[cometapi("comet", &policy), tenant("acme", "")]).await;
-        world.expect_error("an attempt is written off without evidence");
+        world.expect_error("written off without evidence");
         let acme = world.tenant("acme");
         world.misbehave(script([if spent > 0 { Fault::AcceptThenCut } else { Fault::CutBeforeRead }]));
 
@@ -293,8 +293,8 @@ async fn a_provider_that_stutters_while_it_works_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_its_provider_denies_for_long_is_lost_and_counts_as_spent() {
-    let world = World::start(&[openai("openai", ""), tenant("acme", "")]).await;
+async fn a_job_that_its_provider_denies_for_long_is_lost_and_counts_as_spent_in_the_end() {
+    let mut world = World::start(&[openai("openai", ""), tenant("acme", "")]).await;
     let acme = world.tenant("acme");
     world.misbehave(script([Fault::LoseJob]));
 
@@ -304,7 +304,12 @@ async fn a_job_that_its_provider_denies_for_long_is_lost_and_counts_as_spent() {
     world.turn_clock(Duration::from_secs(700));
     let failed = acme.ended(id(&video)).await;
     assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("upstream_job_lost")));
+    assert_eq!((world.spent("tenant:acme"), world.held("tenant:acme"), world.bill()), (0, 400_000, 400_000), "it may have been made");
+    world.expect_error("written off without evidence");
+    world.turn_clock(Duration::from_secs(24 * 3600));
+    eventually("policy ends it", || world.jobs_in("lost") == 0).await;
     assert_eq!((world.spent("tenant:acme"), world.held("tenant:acme"), world.bill()), (400_000, 0, 400_000));
+    assert_eq!(acme.video(id(&video)).await["error"]["code"], "upstream_job_lost");
     world.end().await;
 }
 

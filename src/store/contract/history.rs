@@ -13,7 +13,7 @@ use super::{DATABASES, Database, NOON, Wish, World, adds_up, block_on, month, ro
 use crate::budget::Account;
 use crate::job::{Event, Hold, State, step};
 use crate::money::MicroUsd;
-use crate::store::{Facts, Job, OpenError};
+use crate::store::{Correction, Facts, Job, OpenError};
 
 const TENANTS: [&str; 2] = ["acme", "other"];
 const ROUTES: [&str; 2] = ["north", "south"];
@@ -29,6 +29,7 @@ enum Act {
     Open { tenant: usize, route: usize, month: usize, ceiling: i64, price: i64 },
     Retry { job: usize, route: usize, month: usize, price: i64 },
     See { job: usize, event: Event, reported: Option<i64>, stale: bool },
+    Correct { job: usize, amount: i64 },
     Restart,
 }
 
@@ -45,7 +46,8 @@ fn acts() -> impl Strategy<Value = Act> {
     let event = proptest::sample::select(Event::ALL.to_vec());
     let see = (any::<usize>(), event, option::of(-1..40i64), proptest::bool::weighted(0.1));
     let see = see.prop_map(|(job, event, reported, stale)| Act::See { job, event, reported, stale });
-    prop_oneof![4 => open, 3 => retry, 10 => see, 1 => Just(Act::Restart)]
+    let correct = (any::<usize>(), -20..20i64).prop_map(|(job, amount)| Act::Correct { job, amount });
+    prop_oneof![4 => open, 3 => retry, 10 => see, 2 => correct, 1 => Just(Act::Restart)]
 }
 
 /// What the model knows of a job: where its money is booked, the gateway's and the tenant's share first.
@@ -54,6 +56,8 @@ struct Known {
     tenant: usize,
     month: usize,
     at_route: Option<(usize, usize, i64)>,
+    /// What it cost, corrections included, once it has ended.
+    cost: i64,
 }
 
 #[derive(Default)]
@@ -80,7 +84,7 @@ impl Model {
     }
 
     fn admits(&self, wish: &Wish, who: usize, at: usize, month: usize) -> bool {
-        let open = self.jobs.iter().filter(|known| !known.job.state.is_final() && known.tenant == who).count();
+        let open = self.jobs.iter().filter(|known| known.job.state.is_awaited() && known.tenant == who).count();
         open < TENANT_MAX as usize
             && self.fits(Account::Gateway, month, wish.ceiling, GATEWAY_CAP)
             && self.fits(tenant(TENANTS[who]), month, wish.ceiling, TENANT_CAP)
@@ -104,6 +108,7 @@ impl Model {
             Hold::Release => 0,
             Hold::Settle => reported.filter(|cost| *cost >= 0).unwrap_or(known.job.price.get()).min(ceiling),
         };
+        self.jobs[n].cost = cost;
         self.book(Account::Gateway, month, -ceiling, cost);
         self.book(tenant(TENANTS[who]), month, -ceiling, cost);
         if let Some((at, month, price)) = at_route {
@@ -143,7 +148,7 @@ async fn act(world: &World, model: &mut Model, act: &Act) {
             model.book(Account::Gateway, month, ceiling, 0);
             model.book(tenant(TENANTS[who]), month, ceiling, 0);
             model.book(route(ROUTES[at]), month, price, 0);
-            model.jobs.push(Known { job, tenant: who, month, at_route: Some((at, month, price)) });
+            model.jobs.push(Known { job, tenant: who, month, at_route: Some((at, month, price)), cost: 0 });
         }
         Act::Retry { job, route: at, month, price } => {
             let Some(n) = job.checked_rem(model.jobs.len()) else { return };
@@ -158,6 +163,10 @@ async fn act(world: &World, model: &mut Model, act: &Act) {
             model.book(route(ROUTES[at]), month, price, 0);
             model.jobs[n].job = job;
             model.jobs[n].at_route = Some((at, month, price));
+        }
+        Act::Correct { job, amount } => {
+            let Some(n) = job.checked_rem(model.jobs.len()) else { return };
+            correct(world, model, n, amount).await;
         }
         Act::See { job, event, reported, stale } => {
             let Some(n) = job.checked_rem(model.jobs.len()) else { return };
@@ -174,6 +183,24 @@ async fn act(world: &World, model: &mut Model, act: &Act) {
             let Ok(job) = applied else { return };
             model.end(n, step.hold, step.to, reported);
             model.jobs[n].job = job;
+        }
+    }
+}
+
+/// Corrects a job in both, and compares.
+async fn correct(world: &World, model: &mut Model, n: usize, amount: i64) {
+    let known = &mut model.jobs[n];
+    let correction = Correction { job: known.job.id, amount: MicroUsd::new(amount), upstream_id: None, note: String::new(), at: NOON };
+    let corrected = world.store.correct(correction).await;
+    let allowed = known.job.state.is_final() && known.cost + amount >= 0;
+    assert_eq!(corrected.is_ok(), allowed, "{corrected:?}");
+    if allowed {
+        known.cost += amount;
+        let (who, month, at_route) = (known.tenant, known.month, known.at_route);
+        model.book(Account::Gateway, month, 0, amount);
+        model.book(tenant(TENANTS[who]), month, 0, amount);
+        if let Some((at, month, _)) = at_route {
+            model.book(route(ROUTES[at]), month, 0, amount);
         }
     }
 }

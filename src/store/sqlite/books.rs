@@ -36,10 +36,11 @@ pub(super) fn overview(conn: &Connection) -> Result<Overview, Error> {
     let balances = rows.query_map([BALANCES_MAX], balance)?.collect::<Result<_, _>>()?;
 
     let total = |kind: &str| -> Result<MicroUsd, Error> {
-        let sql = "SELECT coalesce(sum(amount_microusd), 0) FROM ledger WHERE kind = ?1 AND kind IN ('overrun', 'suspense')";
-        moment.prepare_cached(sql)?.query_row([kind], |row| Columns::of(row).money())
+        let sql = format!("SELECT coalesce(sum(amount_microusd), 0) FROM ledger WHERE {kind}");
+        moment.prepare_cached(&sql)?.query_row([], |row| Columns::of(row).money())
     };
-    Ok(Overview { open, balances, suspense: total("suspense")?, overrun: total("overrun")? })
+    let suspense = total("job_id IS NULL AND kind IN ('suspense', 'adjust')")?;
+    Ok(Overview { open, balances, suspense, overrun: total("kind = 'overrun'")? })
 }
 
 /// The report over jobs created in `[from, until)`.
@@ -49,7 +50,8 @@ pub(super) fn report(conn: &Connection, from: Timestamp, until: Timestamp) -> Re
             count(*) FILTER (WHERE state = 'completed'),
             count(*) FILTER (WHERE state IN ('failed', 'lost', 'released')),
             coalesce(sum(seconds) FILTER (WHERE state = 'completed'), 0),
-            coalesce(sum(cost_microusd), 0),
+            coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(amount_microusd) FROM ledger
+                WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0),
             coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
             sum(attempts - 1),
             coalesce(sum(cost_microusd) FILTER (WHERE attempts > 1), 0),
@@ -113,9 +115,10 @@ const AUDITS: [&str; 5] = [
         ELSE ceiling_microusd END",
     // Places taken are the jobs that take them.
     "WITH taken AS (
-        SELECT 'tenant:' || tenant AS account, count(*) AS jobs FROM jobs WHERE ended_at_ms IS NULL GROUP BY tenant
+        SELECT 'tenant:' || tenant AS account, count(*) AS jobs FROM jobs
+        WHERE ended_at_ms IS NULL AND state <> 'lost' GROUP BY tenant
         UNION ALL
-        SELECT 'route:' || route, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state <> 'reserved' GROUP BY route
+        SELECT 'route:' || route, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'lost') GROUP BY route
      )
      SELECT format('%s has %d places taken by %d jobs', in_flight.account, in_flight.jobs, coalesce(taken.jobs, 0))
      FROM in_flight LEFT JOIN taken USING (account) WHERE in_flight.jobs <> coalesce(taken.jobs, 0)",

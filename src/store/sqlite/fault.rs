@@ -2,7 +2,7 @@
 
 use rusqlite::{Error, ErrorCode, ffi};
 
-use crate::store::{ApplyError, OpenError, StoreError};
+use crate::store::{ApplyError, CorrectionError, OpenError, StoreError};
 
 /// A value in a row is not what we would have written there.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,12 @@ impl From<Error> for OpenError {
 }
 
 impl From<Error> for ApplyError {
+    fn from(error: Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<Error> for CorrectionError {
     fn from(error: Error) -> Self {
         Self::Store(error.into())
     }

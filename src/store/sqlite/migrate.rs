@@ -9,10 +9,20 @@ use sha2::{Digest as _, Sha256};
 use crate::store::StoreError;
 
 /// Every migration, oldest first. To add one: write its file, add its line; never change an older one.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_start", include_str!("0001_start.sql"))];
+const MIGRATIONS: &[(&str, &str)] =
+    &[("0001_start", include_str!("0001_start.sql")), ("0002_lost_and_corrections", include_str!("0002_lost_and_corrections.sql"))];
 
 /// Brings the database to the newest schema, in one transaction.
+///
+/// A table that is written anew is dropped in between, so foreign keys are checked once, at the end.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    conn.pragma_update(None, "foreign_keys", false)?;
+    let migrated = migrate_all(conn);
+    conn.pragma_update(None, "foreign_keys", true)?;
+    migrated
+}
+
+fn migrate_all(conn: &mut Connection) -> Result<(), StoreError> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.execute_batch(
         "CREATE TABLE IF NOT EXISTS migrations (
@@ -36,14 +46,18 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
         }
     }
 
-    for (name, sql) in MIGRATIONS.iter().skip(applied.len()) {
+    let news = MIGRATIONS.iter().skip(applied.len());
+    for (name, sql) in news.clone() {
         tx.execute_batch(sql)?;
         tx.execute("INSERT INTO migrations (name, checksum) VALUES (?1, ?2)", (name, checksum(sql)))?;
+    }
+    if news.len() > 0 && tx.prepare("PRAGMA foreign_key_check")?.exists([])? {
+        return Err(StoreError::Damaged("a row refers to one that is not there; restore a backup".to_owned()));
     }
     tx.commit()?;
     Ok(())
 }
 
-fn checksum(sql: &str) -> String {
+pub(super) fn checksum(sql: &str) -> String {
     Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,6 +6,7 @@
 //! reading goes on. Knows nothing of other gateways: the file is locked against them.
 
 mod books;
+mod corrections;
 mod fault;
 mod file;
 mod migrate;
@@ -33,8 +34,8 @@ use crate::clock::Timestamp;
 use crate::id::{CharacterId, JobId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::store::{
-    ApplyError, Attempt, Balance, Character, Facts, Job, Jobs, Keyed, LedgerEntry, NewAttempt, NewJob, OpenError, Overview, Page, Removed,
-    ReportRow, Store, StoreError,
+    ApplyError, Attempt, Balance, Character, Correction, CorrectionError, Facts, Job, Jobs, Keyed, LedgerEntry, NewAttempt, NewJob,
+    OpenError, Overview, Page, Removed, ReportRow, Store, StoreError, Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -176,6 +177,23 @@ impl Store for Sqlite {
 
     async fn job_file(&self, id: JobId) -> Result<Option<(Arc<Job>, Vec<Attempt>, Vec<LedgerEntry>)>, StoreError> {
         self.readers.read(move |conn| read::job_file(conn, id)).await
+    }
+
+    async fn suspend(&self, charge: Unexplained) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| corrections::suspend(tx, &charge)).await
+    }
+
+    async fn explain(&self, route: &RouteName, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let (route, upstream_id, note) = (route.clone(), upstream_id.to_owned(), note.to_owned());
+        self.writer.write(move |tx| corrections::explain(tx, &route, &upstream_id, &note, at)).await
+    }
+
+    async fn unexplained(&self) -> Result<Vec<Unexplained>, StoreError> {
+        self.readers.read(corrections::unexplained).await
+    }
+
+    async fn correct(&self, correction: Correction) -> Result<(), CorrectionError> {
+        self.writer.write(move |tx| corrections::correct(tx, &correction)).await
     }
 
     async fn signing_key(&self) -> Result<[u8; 32], StoreError> {

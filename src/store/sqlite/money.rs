@@ -59,7 +59,9 @@ fn enter_period(conn: &Connection, account: &str, period: &Period) -> Result<(),
         ON CONFLICT DO NOTHING";
     conn.prepare_cached(sql)?.execute(params![account, period.key, from, until])?;
     let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
-            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0), coalesce(sum(cost_microusd), 0)
+            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
+                coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
+                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0)
             FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = ?1 AND period = ?2)
         WHERE account = ?1 AND period = ?2";
     conn.prepare_cached(sql)?.execute(params![account, period.key])?;

@@ -109,10 +109,10 @@ pub(super) fn job_file(conn: &Connection, id: JobId) -> Result<Option<(Arc<Job>,
     })?;
     let attempts = attempts.collect::<Result<_, _>>()?;
 
-    let mut rows = moment.prepare_cached("SELECT kind, amount_microusd, at_ms FROM ledger WHERE job_id = ?1 ORDER BY number")?;
+    let mut rows = moment.prepare_cached("SELECT kind, amount_microusd, at_ms, note FROM ledger WHERE job_id = ?1 ORDER BY number")?;
     let lines = rows.query_map([id.to_string()], |row| {
         let mut columns = Columns::of(row);
-        Ok(LedgerEntry { kind: columns.take()?, amount: columns.money()?, at: columns.moment()? })
+        Ok(LedgerEntry { kind: columns.take()?, amount: columns.money()?, at: columns.moment()?, note: columns.take()? })
     })?;
     let lines = lines.collect::<Result<_, _>>()?;
     Ok(Some((Arc::new(job), attempts, lines)))

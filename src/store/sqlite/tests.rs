@@ -188,6 +188,46 @@ fn a_database_with_another_past_is_refused() {
     assert!(refusal(&folder.file()).contains("0001_start"));
 }
 
+/// A database of the first version: one job that was lost, which was an end then, and one that runs.
+const FIRST_VERSION: &str = "
+    INSERT INTO jobs (id, tenant, state, version, operation, model, prompt, seconds, size, hidden_inputs, ceiling_microusd, price_microusd,
+        cost_microusd, attempts, attempt, route, upstream_model, upstream_id, progress, created_at_ms, attempted_at_ms, ended_at_ms, due_at_ms)
+    VALUES ('video_0193f5e0a0007000800000000000000a', 'acme', 'lost', 3, 'create', 'sora-2', 'a kite', 8, '720x1280', 0, 800000, 800000,
+            800000, 1, 'att_0193f5e0a0007000800000000000000a', 'north', 'sora-2', 'up-1', 0, 1, 1, 2, 1),
+           ('video_0193f5e0a0007000800000000000000b', 'acme', 'running', 3, 'create', 'sora-2', 'a kite', 8, '720x1280', 0, 800000, 800000,
+            NULL, 1, 'att_0193f5e0a0007000800000000000000b', 'north', 'sora-2', 'up-2', 0, 1, 1, NULL, 1);
+    INSERT INTO attempts (id, job_id, number, route, upstream_model, seconds, size, price_microusd, upstream_id, created_at_ms)
+    SELECT attempt, id, 1, route, upstream_model, seconds, size, price_microusd, upstream_id, 1 FROM jobs;
+    INSERT INTO ledger (job_id, kind, amount_microusd, at_ms) SELECT id, 'hold', 800000, 1 FROM jobs;
+    INSERT INTO ledger (job_id, kind, amount_microusd, at_ms) SELECT id, 'settle', 800000, 2 FROM jobs WHERE state = 'lost';
+    INSERT INTO balances VALUES ('tenant:acme', 'total', 0, NULL, 800000, 800000, NULL), ('route:north', 'total', 0, NULL, 800000, 800000, NULL);
+    INSERT INTO bookings SELECT id, account, period, 800000 FROM jobs, balances;
+    INSERT INTO in_flight VALUES ('tenant:acme', 1), ('route:north', 1);
+    INSERT INTO meta VALUES ('identity', '0193f5e0-a000-7000-8000-00000000000c'), ('signing_key', zeroblob(32));
+";
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let folder = Folder::new();
+    let first = include_str!("0001_start.sql");
+    let conn = Connection::open(folder.file()).unwrap();
+    conn.pragma_update(None, "application_id", 0x4667_6174).unwrap();
+    conn.execute_batch("CREATE TABLE migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT").unwrap();
+    conn.execute_batch(first).unwrap();
+    conn.execute("INSERT INTO migrations (name, checksum) VALUES ('0001_start', ?1)", [super::migrate::checksum(first)]).unwrap();
+    conn.execute_batch(FIRST_VERSION).unwrap();
+    drop(conn);
+
+    let store = open(&folder);
+    let jobs = block_on(store.latest_jobs(None, None, 10)).unwrap();
+    let states: Vec<State> = jobs.iter().map(|job| job.state).collect();
+    assert_eq!(states, [State::Running, State::Failed]);
+    assert_eq!(block_on(store.audit()), Ok(Vec::new()));
+    let finish = step(State::Running, Event::Finished).unwrap();
+    block_on(store.apply(&jobs[0], finish, Facts::default(), NOON)).unwrap();
+    assert_eq!(block_on(store.audit()), Ok(Vec::new()));
+}
+
 #[test]
 fn the_schema_itself_forbids_what_must_not_be() {
     let folder = Folder::new();

@@ -141,6 +141,9 @@ pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts:
     if step.from.is_in_flight() && !step.to.is_in_flight() {
         money::leave_place(conn, &Account::Route(job.route.clone()))?;
     }
+    if step.from.is_awaited() && !step.to.is_awaited() {
+        money::leave_place(conn, &Account::Tenant(job.tenant.clone()))?;
+    }
     match step.hold {
         Hold::Keep if step.to == State::Reserved => money::take_back(conn, id, &Account::Route(job.route.clone()))?,
         Hold::Keep => {}
@@ -195,28 +198,28 @@ fn settle(conn: &Connection, job: &mut Job, reported: Option<MicroUsd>, at: Time
     if let Some(over) = asked.minus(cost).filter(|over| *over > MicroUsd::ZERO) {
         money::enter(conn, job.id, "overrun", over, at)?;
     }
-    end(conn, job, cost, at)
+    end(job, cost, at);
+    Ok(())
 }
 
 /// Gives the hold back whole.
 fn release(conn: &Connection, job: &mut Job, at: Timestamp) -> Result<(), StoreError> {
     money::end_hold(conn, job.id, MicroUsd::ZERO)?;
     money::enter(conn, job.id, "release", job.ceiling, at)?;
-    end(conn, job, MicroUsd::ZERO, at)
+    end(job, MicroUsd::ZERO, at);
+    Ok(())
 }
 
-fn end(conn: &Connection, job: &mut Job, cost: MicroUsd, at: Timestamp) -> Result<(), StoreError> {
+fn end(job: &mut Job, cost: MicroUsd, at: Timestamp) {
     job.cost = Some(cost);
     job.ended_at = Some(at);
-    money::leave_place(conn, &Account::Tenant(job.tenant.clone()))?;
-    Ok(())
 }
 
 /// See [`crate::store::Store::remove`].
 pub(super) fn remove(tx: &mut Tx<'_>, tenant: &TenantName, id: JobId, at: Timestamp) -> Result<Removed, StoreError> {
     let found = job_by_id(tx.conn, id)?.filter(|job| job.tenant == *tenant && job.deleted_at.is_none());
     let Some(mut job) = found else { return Ok(Removed::Unknown) };
-    if !job.state.is_final() {
+    if job.state.is_awaited() {
         return Ok(Removed::StillRunning);
     }
     job.version += 1;

@@ -1,0 +1,110 @@
+//! Cases about lost jobs, charges that nobody can explain, and corrections.
+
+use super::{NOON, Wish, World, route, tenant};
+use crate::clock::Timestamp;
+use crate::id::{JobId, RouteName};
+use crate::job::{Event, State};
+use crate::money::MicroUsd;
+use crate::store::{Correction, CorrectionError, OpenError, Removed, Unexplained};
+
+fn charge(upstream_id: &str, microusd: i64) -> Unexplained {
+    let (route, amount) = (RouteName::new("north"), MicroUsd::new(microusd));
+    Unexplained { route, upstream_id: upstream_id.to_owned(), amount, note: "in the list".to_owned(), at: NOON }
+}
+
+fn correction(job: JobId, microusd: i64) -> Correction {
+    Correction { job, amount: MicroUsd::new(microusd), upstream_id: None, note: "the bill says so".to_owned(), at: NOON }
+}
+
+async fn suspense(world: &World) -> i64 {
+    world.store.overview().await.unwrap().suspense.get()
+}
+
+pub async fn lost(world: World) {
+    let wish = Wish { tenant_max: Some(2), route_max: Some(2), ..Wish::plain() };
+    let (first, second) = (world.running(&wish, "up-1").await, world.running(&wish, "up-2").await);
+    assert_eq!(world.open(&wish).await, Err(OpenError::TenantFull { in_flight: 2 }));
+
+    let first = world.see(&first, Event::Vanished).await;
+    assert_eq!((first.state, first.cost, first.ended_at), (State::Lost, None, None));
+    assert_eq!(world.balances(&wish).await, [(1_600_000, 0); 3], "it may have been made: its money stays held");
+    let second = world.see(&second, Event::Vanished).await;
+    world.open(&wish).await.expect("nobody waits for a lost job: both places are free");
+
+    let removed = world.store.remove(&first.tenant, first.id, NOON).await.unwrap();
+    let Removed::Gone(first) = removed else { panic!("its client was told that it failed, and deletes it: {removed:?}") };
+    let world = world.restart();
+    let first = world.see(&first, Event::WrittenOffSpent).await;
+    assert_eq!((first.state, first.cost, first.ended_at), (State::Failed, Some(MicroUsd::new(800_000)), Some(NOON)));
+    assert_eq!(world.balances(&wish).await, [(1_600_000, 800_000); 3]);
+    let second = world.see(&second, Event::WrittenOffFree).await;
+    assert_eq!((second.state, second.cost), (State::Failed, Some(MicroUsd::ZERO)));
+    assert_eq!(world.balances(&wish).await, [(800_000, 800_000); 3]);
+}
+
+pub async fn unexplained(world: World) {
+    world.running(&Wish::plain(), "up-1").await;
+    let north = RouteName::new("north");
+    assert_eq!(world.store.suspend(charge("up-1", 800_000)).await, Ok(false), "a job explains it");
+    assert_eq!(world.store.suspend(charge("up-2", 800_000)).await, Ok(true));
+    assert_eq!(world.store.suspend(charge("up-2", 900_000)).await, Ok(false), "once");
+    assert_eq!(world.store.suspend(charge("up-3", 300_000)).await, Ok(true));
+    assert_eq!(world.store.suspend(Unexplained { route: RouteName::new("south"), ..charge("up-2", 1) }).await, Ok(true));
+    assert_eq!(suspense(&world).await, 1_100_001);
+
+    let world = world.restart();
+    assert_eq!(world.store.explain(&north, "up-2", "refunded", NOON).await, Ok(true));
+    assert_eq!(world.store.explain(&north, "up-2", "refunded", NOON).await, Ok(false));
+    assert_eq!(world.store.explain(&north, "up-9", "never heard of it", NOON).await, Ok(false));
+    assert_eq!(world.store.suspend(charge("up-2", 800_000)).await, Ok(false), "what was explained stays so");
+    assert_eq!(suspense(&world).await, 300_001);
+    let left = world.store.unexplained().await.unwrap();
+    assert_eq!(left, [charge("up-3", 300_000), Unexplained { route: RouteName::new("south"), ..charge("up-2", 1) }]);
+}
+
+pub async fn corrections(world: World) {
+    let wish = Wish::plain();
+    let running = world.running(&wish, "up-1").await;
+    assert_eq!(world.store.correct(correction(running.id, 1)).await, Err(CorrectionError::NotEnded(running.id)));
+    let nobody = JobId::mint();
+    assert_eq!(world.store.correct(correction(nobody, 1)).await, Err(CorrectionError::NoSuchJob(nobody)));
+
+    let job = world.see(&running, Event::Finished).await;
+    world.store.correct(correction(job.id, -300_000)).await.unwrap();
+    assert_eq!(world.balances(&wish).await, [(0, 500_000); 3]);
+    let too_much = world.store.correct(correction(job.id, -500_001)).await;
+    assert_eq!(too_much, Err(CorrectionError::BelowZero { job: job.id, cost: MicroUsd::new(500_000) }));
+    world.store.correct(correction(job.id, 50_000)).await.unwrap();
+
+    let world = world.restart();
+    assert_eq!(world.balances(&wish).await, [(0, 550_000); 3]);
+    let (found, _, ledger) = world.store.job_file(job.id).await.unwrap().unwrap();
+    assert_eq!(found.cost, Some(MicroUsd::new(800_000)), "a job that has ended does not change");
+    let lines: Vec<_> = ledger.iter().map(|line| (line.kind.as_str(), line.amount.get(), line.note.as_deref())).collect();
+    let note = Some("the bill says so");
+    assert_eq!(lines, [("hold", 800_000, None), ("settle", 800_000, None), ("adjust", -300_000, note), ("adjust", 50_000, note)]);
+    let rows = world.store.report(NOON, Timestamp::from_secs(NOON.as_secs() + 1)).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.spent.get()).collect::<Vec<_>>(), [550_000]);
+}
+
+/// A job was released, and then turns out to have been made.
+pub async fn found_after_all(world: World) {
+    let wish = Wish::plain();
+    let job = world.open(&wish).await.unwrap();
+    let job = world.see(&job, Event::Unclear).await;
+    let job = world.see(&job, Event::Absent).await;
+    world.running(&wish, "up-2").await;
+    world.store.suspend(charge("up-1", 800_000)).await.unwrap();
+
+    let found = |upstream_id: &str| Correction { upstream_id: Some(upstream_id.to_owned()), ..correction(job.id, 800_000) };
+    let taken = world.store.correct(found("up-2")).await;
+    assert_eq!(taken, Err(CorrectionError::Duplicate("up-2".to_owned())));
+    world.store.correct(found("up-1")).await.unwrap();
+    assert_eq!(world.store.correct(found("up-3")).await, Err(CorrectionError::Duplicate("up-3".to_owned())), "it has one");
+    assert_eq!(suspense(&world).await, 0);
+    assert_eq!(world.store.unexplained().await, Ok(Vec::new()));
+    assert_eq!(world.balance(&tenant("acme"), "total").await, (800_000, 800_000));
+    assert_eq!(world.balance(&route("north"), "total").await, (800_000, 800_000));
+    let known = world.store.known_upstream_ids(&RouteName::new("north"), &["up-1".to_owned()]).await.unwrap();
+    assert!(known.contains("up-1"));
+}
