@@ -1,0 +1,240 @@
+//! What is read out of the books.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::id::{AttemptId, CharacterId, JobId, ModelName, RouteName, TenantName};
+use crate::job::State;
+use crate::money::MicroUsd;
+use crate::video::{Seconds, Size};
+
+/// A job as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The public id.
+    pub id: JobId,
+    /// Who pays.
+    pub tenant: TenantName,
+    /// Where it is in its life.
+    pub state: State,
+    /// Counts the writes; the compare-and-set goes by it.
+    pub version: i64,
+    /// `create`, `remix`, `edit` or `extend`.
+    pub operation: String,
+    /// The public model name.
+    pub model: ModelName,
+    /// What it shall show.
+    pub prompt: String,
+    /// The length of its latest attempt: what is really being made.
+    pub seconds: Seconds,
+    /// The size of its latest attempt.
+    pub size: Size,
+    /// The tenant's job that it was made from.
+    pub source: Option<JobId>,
+    /// Whether its picture, characters or source cannot be seen in an upstream's list.
+    pub hidden_inputs: bool,
+    /// The client's own word for who asked.
+    pub end_user: Option<String>,
+    /// Where it may be processed.
+    pub residency: Option<String>,
+    /// What is held.
+    pub ceiling: MicroUsd,
+    /// The price of its latest attempt: what it costs if that one makes it.
+    pub price: MicroUsd,
+    /// What it did cost, once that is known.
+    pub cost: Option<MicroUsd>,
+    /// What the tenant is charged for it if it is made.
+    pub charge: Option<MicroUsd>,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// Its latest attempt.
+    pub attempt: AttemptId,
+    /// The route of its latest attempt.
+    pub route: RouteName,
+    /// What that route calls the model.
+    pub upstream_model: String,
+    /// What that route calls the job.
+    pub upstream_id: Option<String>,
+    /// Where the bytes are, if the upstream told.
+    pub result_url: Option<String>,
+    /// 0 to 100.
+    pub progress: u8,
+    /// Why it was not made.
+    pub error: Option<JobError>,
+    /// When the wish was taken.
+    pub created_at: Timestamp,
+    /// When its latest attempt was written down.
+    pub attempted_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Until when the bytes can be had.
+    pub expires_at: Option<Timestamp>,
+    /// When its tenant deleted it; it is then gone for the tenant and stays for the books.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// Why a job was not made, as the public `error` object says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobError {
+    /// For programs.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// A stretch of a tenant's jobs, by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Only what comes after this text in the order asked for. Any text is a position.
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+    /// Newest first, or oldest first.
+    pub newest_first: bool,
+}
+
+/// Some jobs, and whether there are more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jobs {
+    /// In the order asked for.
+    pub jobs: Vec<Arc<Job>>,
+    /// Whether the next page has any.
+    pub has_more: bool,
+}
+
+/// What became of a deletion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone for its tenant.
+    Gone(Arc<Job>),
+    /// It has not ended, and so cannot be.
+    StillRunning,
+    /// The tenant has no such job.
+    Unknown,
+}
+
+/// A character a tenant made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Character {
+    /// The public id.
+    pub id: CharacterId,
+    /// Whose.
+    pub tenant: TenantName,
+    /// Its name.
+    pub name: String,
+    /// Where it lives.
+    pub route: RouteName,
+    /// What that route calls it.
+    pub upstream_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What an account has in one period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Whose, as [`Account`] prints it.
+    pub account: String,
+    /// Which period.
+    pub period: String,
+    /// What is reserved for jobs that have not ended.
+    pub held: MicroUsd,
+    /// What was paid for jobs that have.
+    pub spent: MicroUsd,
+    /// The cap at the latest hold.
+    pub cap: Option<MicroUsd>,
+}
+
+/// How things stand, for metrics and the operator's page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// How many jobs are in each state that is not final, by tenant, route and model.
+    pub open: Vec<OpenJobs>,
+    /// Every balance.
+    pub balances: Vec<Balance>,
+    /// Suspense: what a provider took that no job explains.
+    pub suspense: MicroUsd,
+    /// Overrun: what providers took above the hold.
+    pub overrun: MicroUsd,
+}
+
+/// Jobs that have not ended and share tenant, route, model and state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenJobs {
+    /// Whose.
+    pub tenant: String,
+    /// On which route.
+    pub route: String,
+    /// The public model name.
+    pub model: String,
+    /// Their state.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+    /// When the oldest of them was made.
+    pub oldest_at: Timestamp,
+}
+
+/// One line of the report: jobs that share tenant, route, model and day (UTC, of their creation).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportRow {
+    /// Who paid.
+    pub tenant: String,
+    /// Which route made them.
+    pub route: String,
+    /// The public model name.
+    pub model: String,
+    /// `2026-11-23`
+    pub day: String,
+    /// Jobs, however they ended.
+    pub jobs: u64,
+    /// Jobs that were made.
+    pub completed: u64,
+    /// Jobs that were not.
+    pub failed: u64,
+    /// Seconds of video made.
+    pub seconds: u64,
+    /// What was paid.
+    pub spent: MicroUsd,
+    /// What is still held.
+    pub held: MicroUsd,
+    /// Attempts after a job's first.
+    pub retries: u64,
+    /// What was paid for jobs that a later attempt than the first made.
+    pub retry_cost: MicroUsd,
+    /// What tenants are charged for what was made.
+    pub charged: MicroUsd,
+}
+
+/// An attempt as the books have it, for `jobs show`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its id.
+    pub id: String,
+    /// To which route.
+    pub route: String,
+    /// What it would have cost there.
+    pub price: MicroUsd,
+    /// How it went; `None` while nobody knows.
+    pub outcome: Option<String>,
+    /// What the route called it.
+    pub upstream_id: Option<String>,
+    /// When it was written down.
+    pub at: Timestamp,
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// `hold`, `settle`, `release`, `overrun`, `suspense` or `adjust`.
+    pub kind: String,
+    /// How much.
+    pub amount: MicroUsd,
+    /// When.
+    pub at: Timestamp,
+    /// Why, if it was written after the fact.
+    pub note: Option<String>,
+}
+
+/// A job that was found by its idempotency key, and the fingerprint of its wish.
+pub type Keyed = ([u8; 32], Arc<Job>);
