@@ -90,7 +90,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{allowed, is_public};
+    use tower::Service as _;
+
+    use super::{PublicOnly, allowed, is_public};
 
     #[test]
     fn addresses_that_are_not_everybodys_are_refused() {
@@ -131,6 +133,12 @@ mod tests {
         for text in ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::1"] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_where_it_leads() {
+        let home = PublicOnly.call("localhost".parse().unwrap()).await;
+        assert!(home.is_err_and(|why| why.to_string().contains("not a public address")));
     }
 
     #[test]

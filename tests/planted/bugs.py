@@ -1,0 +1,216 @@
+"""The bugs that somebody will write one day, each with the tests that have to notice.
+
+An edit is a file, a text that it has exactly once, and what stands there instead.
+"""
+
+from dataclasses import dataclass, field
+
+GATEWAY = ("--test", "gateway")
+UNIT = ("--lib",)
+
+
+@dataclass
+class Bug:
+    """A bug and where it is looked for."""
+
+    name: str
+    edits: list[tuple[str, str, str]]
+    tests: list[str]
+    target: tuple[str, ...] = field(default=GATEWAY)
+
+
+BUGS = [
+    Bug(
+        "What was being submitted when the process died is released at the start",
+        [
+            (
+                "src/store/sqlite/write.rs",
+                """        job.state = step(job.state, Event::Unclear).map_err(|illegal| StoreError::Damaged(illegal.to_string()))?.to;
+        job.version += 1;
+""",
+                """        job.state = step(job.state, Event::Exhausted).map_err(|illegal| StoreError::Damaged(illegal.to_string()))?.to;
+        job.version += 1;
+        release(tx.conn, &mut job, at)?;
+        money::leave_place(tx.conn, &Account::Route(job.route.clone()))?;
+        money::leave_place(tx.conn, &Account::Tenant(job.tenant.clone()))?;
+""",
+            )
+        ],
+        ["crashing"],
+    ),
+    Bug(
+        "A submission that is not in the list yet counts as never accepted, without a grace",
+        [
+            (
+                "src/jobs/sweeper.rs",
+                "let over = gw.clock.now() > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);",
+                "let over = true;",
+            ),
+        ],
+        ["failover"],
+    ),
+    Bug(
+        "The submission runs in the request's own future",
+        [
+            (
+                "src/api/create.rs",
+                """    let mut task = gw.tasks.spawn({
+        let gw = gw.clone();
+        async move { dispatch(&gw, order, tell).await }.in_current_span()
+    });
+""",
+                """    let mut task = Box::pin({
+        let gw = gw.clone();
+        async move { Ok::<_, tokio::task::JoinError>(dispatch(&gw, order, tell).await) }.in_current_span()
+    });
+""",
+            )
+        ],
+        ["creating"],
+    ),
+    Bug(
+        "A cap is looked at, and then held against in another transaction",
+        [
+            (
+                "src/store/sqlite/money.rs",
+                "let (true, Some(held)) = (amount <= left, held.plus(amount)) else {",
+                "let (true, Some(held)) = (true, held.plus(amount)) else {",
+            ),
+            (
+                "src/store/sqlite/mod.rs",
+                "    async fn open_job(&self, job: NewJob, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {\n",
+                """    async fn open_job(&self, job: NewJob, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {
+        for booking in &job.bookings {
+            let balance = self.balance(&booking.account, &booking.period.key).await?;
+            let used = balance.map_or(0, |balance| balance.held.get() + balance.spent.get());
+            if booking.cap.is_some_and(|cap| used + job.ceiling.get() > cap.get()) {
+                return Err(OpenError::OverBudget { booking: Box::new(booking.clone()), left: crate::money::MicroUsd::ZERO });
+            }
+        }
+""",
+            ),
+        ],
+        ["budgets"],
+    ),
+    Bug(
+        "What is used of a cap is remembered for a tenth of a second",
+        [
+            (
+                "src/store/sqlite/money.rs",
+                "    let used = held.plus(spent).unwrap_or(MicroUsd::MAX);\n",
+                """    static REMEMBERED: std::sync::Mutex<Vec<(std::time::Instant, String, MicroUsd)>> = std::sync::Mutex::new(Vec::new());
+    let mut remembered = REMEMBERED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    remembered.retain(|(at, _, _)| at.elapsed().as_millis() < 100);
+    let known = remembered.iter().find(|(_, of, _)| *of == account).map(|(_, _, used)| *used);
+    let used = known.or(held.plus(spent)).unwrap_or(MicroUsd::MAX);
+    if known.is_none() {
+        remembered.push((std::time::Instant::now(), account.clone(), used));
+    }
+    drop(remembered);
+""",
+            )
+        ],
+        ["budgets"],
+    ),
+    Bug(
+        "A 5xx counts as a refusal, and the next route is asked",
+        [
+            (
+                "src/provider/codec/paid.rs",
+                "        _ => unclear(reply, &fault.message()),\n",
+                "        500..=599 => refused(reply, &fault, Why::Unavailable),\n        _ => unclear(reply, &fault.message()),\n",
+            )
+        ],
+        ["failover"],
+    ),
+    Bug(
+        "A fingerprint is of the bytes that came, multipart boundary and all",
+        [
+            (
+                "src/wire/fingerprint.rs",
+                "    print.part(wish.end_user.as_deref().unwrap_or_default());\n",
+                "    print.part(wish.end_user.as_deref().unwrap_or_default());\n    print.part(&crate::id::JobId::mint().to_string());\n",
+            )
+        ],
+        ["resending"],
+    ),
+    Bug(
+        "A listed job is adopted for whichever tenant's wish looks like it",
+        [("src/jobs/adopt.rs", "if !one_tenant || !one_model", "if !one_model")],
+        ["failover"],
+    ),
+    Bug(
+        "Spend is booked to the period in which the job ends",
+        [
+            (
+                "src/store/sqlite/money.rs",
+                "        end_booking(conn, account, period, *amount, cost)?;\n",
+                """        end_booking(conn, account, period, *amount, MicroUsd::ZERO)?;
+        let sql = "UPDATE balances SET spent_microusd = spent_microusd + ?2
+            WHERE account = ?1 AND period = (SELECT period FROM current_periods WHERE account = ?1)";
+        conn.prepare_cached(sql)?.execute(params![account, cost.get()])?;
+""",
+            )
+        ],
+        ["budgets"],
+    ),
+    Bug(
+        "A client whose submission has no clear outcome is told of an error",
+        [
+            (
+                "src/dispatch.rs",
+                "            Ok(_) | Err(SubmitError::Unclear(_)) => {\n",
+                """            Err(SubmitError::Unclear(_)) => return Err(Refusal::Upstream),
+            Ok(_) => {
+""",
+            )
+        ],
+        ["failover"],
+    ),
+    Bug(
+        "A paid request that failed is sent once more",
+        [
+            (
+                "src/upstream.rs",
+                "read(paid::send(&self.paid, request, route.submit_timeout).await?)",
+                """read(match paid::send(&self.paid, request.clone(), route.submit_timeout).await {
+            Err(SubmitError::Unclear(_)) => paid::send(&self.paid, request, route.submit_timeout).await?,
+            first => first?,
+        })""",
+            )
+        ],
+        ["failover"],
+    ),
+    Bug(
+        "A foreign address is looked at before its name is resolved, and not after",
+        [
+            (
+                "src/upstream/address.rs",
+                "match found.iter().find(|address| !is_public(address.ip())) {",
+                "match found.iter().find(|_| false) {",
+            )
+        ],
+        ["upstream::address"],
+        UNIT,
+    ),
+    Bug(
+        "A connection that is idle is kept for a day",
+        [("src/server.rs", ".header_read_timeout(timeouts.idle)", ".header_read_timeout(Duration::from_secs(86_400))")],
+        ["server::"],
+        UNIT,
+    ),
+    Bug(
+        "An unknown key in the policy is read over",
+        [
+            (
+                "src/policy/file.rs",
+                """#[serde(deny_unknown_fields, default)]
+pub struct Gateway {""",
+                """#[serde(default)]
+pub struct Gateway {""",
+            )
+        ],
+        ["policy::"],
+        UNIT,
+    ),
+]
