@@ -1,14 +1,16 @@
-//! Rate limits: requests per minute, by tenant and by route.
+//! Rate limits: requests per minute, by tenant and by route, paid and free ones apart.
 //!
 //! Jobs in flight are not counted here: those are rows, counted by the store, so that they survive a
 //! restart. A cell outlives every reload that leaves its quota alone. Knows only authenticated tenants
 //! and routes of the policy, so the maps are bounded by the file.
 
+mod pace;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -17,6 +19,7 @@ use governor::{Quota, RateLimiter};
 
 use crate::id::{RouteName, TenantName};
 use crate::policy::{Policy, Route, Tenant};
+use pace::Pace;
 
 /// The limiter said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,7 @@ pub struct Passed {
 pub struct Limits {
     tenants: Cells<TenantName>,
     routes: Cells<RouteName>,
+    questions: Mutex<HashMap<RouteName, Pace>>,
 }
 
 impl Limits {
@@ -55,10 +59,32 @@ impl Limits {
         }
     }
 
+    /// Counts up to `wanted` questions to a route that cost nothing; answers how many may be asked now.
+    pub fn ask(&self, route: &Route, wanted: u32) -> u32 {
+        self.pace(route, |pace| pace.take(wanted, Instant::now()))
+    }
+
+    /// Takes back the count of `n` questions that were not asked after all.
+    pub fn unask(&self, route: &Route, n: u32) {
+        self.pace(route, |pace| pace.give_back(n));
+    }
+
+    fn pace<T>(&self, route: &Route, act: impl FnOnce(&mut Pace) -> T) -> T {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = questions.entry(route.name.clone()).or_insert_with(|| Pace::new(route.poll.rate, Instant::now()));
+        if pace.rate() != route.poll.rate {
+            *pace = Pace::new(route.poll.rate, Instant::now());
+        }
+        act(pace)
+    }
+
     /// Forgets whom the policy does not know any more.
     pub fn retain(&self, policy: &Policy) {
         self.tenants.retain(|name| policy.tenants.contains_key(name));
         self.routes.retain(|name| policy.routes.contains_key(name));
+        // Jobs on a retired route are asked about to their end.
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        questions.retain(|name, _| policy.route_of(name).is_some());
     }
 }
 

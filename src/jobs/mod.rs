@@ -6,7 +6,10 @@
 
 mod adopt;
 mod advance;
+mod lane;
 mod poller;
+mod schedule;
+mod settle;
 mod sweeper;
 mod watch;
 

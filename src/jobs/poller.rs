@@ -1,56 +1,113 @@
-//! Who is due, and asking about them: a bounded number at a time, oldest first.
+//! The one scheduler of questions: which routes have jobs that are due, and a lane for each of them.
+//!
+//! A turn of a lane asks about as many of its jobs as the lane has seats and the account's rate has
+//! questions left, those that have waited longest first. Jobs about which nothing new was learnt are
+//! put off together, by one write for all routes.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::advance::advance;
+use super::lane::Lane;
+use super::settle::After;
 use super::watch::Watch;
+use crate::clock::Timestamp;
 use crate::gateway::Gateway;
+use crate::id::RouteName;
+use crate::policy::Route;
+use crate::store::{Due, Job, Postponed, StoreError};
 
-/// Polls under way at a time.
-const FANOUT_MAX: usize = 64;
-/// Jobs claimed at a time.
-const BATCH: u32 = 64;
 /// A claim is good for this long: longer than a poll can take.
 const LEASE: Duration = Duration::from_secs(60);
 /// How often the books are asked who is due, when nothing rings.
 const TICK: Duration = Duration::from_millis(200);
+/// How often it is said again that a route is missing.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// What the poller keeps in mind.
+#[derive(Default)]
+struct Desk {
+    watch: Watch,
+    /// Jobs without news, until the next tick puts them off.
+    later: Mutex<Vec<Postponed>>,
+}
 
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
-    let seats = Arc::new(Semaphore::new(FANOUT_MAX));
-    let watch = Arc::new(Watch::default());
+    let desk = Arc::new(Desk::default());
+    let mut lanes = HashMap::new();
     while !gw.stop.is_cancelled() {
-        let free = u32::try_from(seats.available_permits()).unwrap_or(BATCH).min(BATCH);
-        let due = if free == 0 { Ok(Vec::new()) } else { gw.store.lease_due(gw.clock.now(), LEASE, free).await };
-        let found = match due {
-            Ok(jobs) => jobs,
-            Err(why) => {
-                warn!(%why, "nobody can be asked about, for now");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
-            }
-        };
-        let busy = found.len() == BATCH as usize;
-        for job in found {
-            let Ok(seat) = seats.clone().acquire_owned().await else { return };
-            let (gw, watch) = (gw.clone(), watch.clone());
-            gw.clone().tasks.spawn(async move {
-                if let Err(stuck) = advance(&gw, &watch, &job).await {
-                    warn!(job.id = %job.id, %stuck, "a job was not moved on; its claim lapses and it is asked about again");
-                }
-                drop(seat);
-            });
+        if let Err(why) = round(&gw, &desk, &mut lanes).await {
+            warn!(%why, "nobody can be asked about, for now");
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        if !busy {
-            tokio::select! {
-                () = gw.stop.cancelled() => return,
-                () = tokio::time::sleep(TICK) => {}
-                () = gw.due.notified() => {}
-            }
+        tokio::select! {
+            () = gw.stop.cancelled() => return,
+            () = tokio::time::sleep(TICK) => {}
+            () = gw.due.notified() => {}
         }
+    }
+}
+
+/// Puts off whoever has no news, and gives each route that has jobs due a turn.
+async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<RouteName, Arc<Lane>>) -> Result<(), StoreError> {
+    let now = gw.clock.now();
+    let later = std::mem::take(&mut *desk.later.lock().unwrap_or_else(PoisonError::into_inner));
+    if !later.is_empty() {
+        // If this fails their claims lapse, and they are asked about again.
+        gw.store.postpone(later, now).await?;
+    }
+    let (due, policy) = (gw.store.due(now).await?, gw.policy.snapshot());
+    lanes.retain(|name, _| policy.route_of(name).is_some() || due.iter().any(|due| due.route == *name));
+    for due in due {
+        let lane = lanes.entry(due.route.clone()).or_default();
+        match policy.route_of(&due.route) {
+            Some(route) => turn(gw, desk, lane, route, &due).await?,
+            None if lane.rest(REMIND) => {
+                let remedy = "put it back, with `enabled = false` if nothing new shall go there";
+                error!(route.name = %due.route, jobs = due.jobs, "jobs are on a route that is not in the policy; {remedy}");
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Asks about as many of a route's jobs as may be asked about now.
+async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, route: &Arc<Route>, due: &Due) -> Result<(), StoreError> {
+    let room = lane.room().min(u32::try_from(due.jobs).unwrap_or(u32::MAX));
+    let granted = gw.limits.ask(route, room);
+    if granted == 0 {
+        return Ok(());
+    }
+    let leased = gw.store.lease_due(&route.name, gw.clock.now(), LEASE, granted).await?;
+    let unused = granted - u32::try_from(leased.jobs.len()).unwrap_or(granted).min(granted);
+    gw.limits.unask(route, unused);
+    let has_more = due.jobs > u64::from(granted);
+    for job in leased.jobs {
+        let Some(seat) = lane.sit() else { break };
+        let (gw, desk, lane, route) = (gw.clone(), desk.clone(), lane.clone(), route.clone());
+        gw.clone().tasks.spawn(async move {
+            match advance(&gw, &desk.watch, &lane, &route, &job).await {
+                Ok(After::Same(due_at)) => desk.put_off(&job, Some(leased.until), due_at),
+                Ok(After::Moved | After::Overtaken) => {}
+                Err(stuck) => warn!(job.id = %job.id, %stuck, "a job was not moved on; its claim lapses and it is asked about again"),
+            }
+            drop(seat);
+            if has_more {
+                gw.due.notify_one();
+            }
+        });
+    }
+    Ok(())
+}
+
+impl Desk {
+    fn put_off(&self, job: &Job, claim: Option<Timestamp>, due_at: Timestamp) {
+        let postponed = Postponed { id: job.id, version: job.version, claim, due_at };
+        self.later.lock().unwrap_or_else(PoisonError::into_inner).push(postponed);
     }
 }

@@ -211,6 +211,8 @@ pub struct Poll {
     pub early: Option<Placed<String>>,
     /// Between polls afterwards. Default `"30s"`.
     pub late: Option<Placed<String>>,
+    /// The most questions that the account is asked in a minute, lists included. Default `600`; `60000` for the simulator.
+    pub rate: Option<Placed<u32>>,
 }
 
 /// What ends an attempt whose outcome is unknown.

@@ -171,6 +171,8 @@ pub struct PollSchedule {
     pub early: Duration,
     /// Between polls afterwards.
     pub late: Duration,
+    /// The most questions that the account is asked in a minute, lists included.
+    pub rate: u32,
 }
 
 /// What ends an attempt whose outcome is unknown.

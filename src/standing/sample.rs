@@ -71,7 +71,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         limits: Limits { rpm: Some(50), in_flight: Some(5) },
         budget: None,
         models: BTreeMap::from([(ModelName::new("sora-2"), offer)]),
-        poll: PollSchedule { early: Duration::from_secs(10), late: Duration::from_secs(30) },
+        poll: PollSchedule { early: Duration::from_secs(10), late: Duration::from_secs(30), rate: 600 },
         submit_timeout: Duration::from_secs(30),
         bills_failed: false,
         unknown: UnknownPolicy { grace: Duration::from_secs(120), give_up: Duration::from_secs(86_400), counts_as_spent: true },

@@ -9,6 +9,7 @@ mod history;
 mod life;
 mod lists;
 mod money;
+mod polls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,12 +57,16 @@ const CASES: &[(&str, Case)] = &[
     ("only the latest version of a job moves on", |w| Box::pin(life::compare_and_set(w))),
     ("progress never goes backwards", |w| Box::pin(life::progress(w))),
     ("an upstream id belongs to one job of a route", |w| Box::pin(life::duplicate(w))),
-    ("a lease is exclusive until it lapses", |w| Box::pin(life::lease(w))),
-    ("a step ends the lease and sets the next look", |w| Box::pin(life::lease_ends(w))),
+    ("a lease is exclusive until it lapses", |w| Box::pin(polls::exclusive(w))),
+    ("a step ends the lease and sets the next look", |w| Box::pin(polls::step_ends_claim(w))),
+    ("what is due is told and claimed route by route", |w| Box::pin(polls::by_route(w))),
+    ("jobs without news are put off together", |w| Box::pin(polls::postpone(w))),
+    ("a job that was seen in passing is put off unless it is claimed", |w| Box::pin(polls::postpone_unclaimed(w))),
+    ("a bell during a question is not lost", |w| Box::pin(polls::bell_during_question(w))),
     ("a budget of another kind of period knows what was spent in it", |w| Box::pin(money::other_period(w))),
     ("a key makes one job until that is released", |w| Box::pin(life::keys(w))),
     ("a resend claims what was wished for alike", |w| Box::pin(life::claims(w))),
-    ("a hastened job is due at once", |w| Box::pin(life::hasten(w))),
+    ("a hastened job is due at once", |w| Box::pin(polls::hasten(w))),
     ("what was being sent when we died is unknown", |w| Box::pin(life::recover(w))),
     ("a late reply finds its job", |w| Box::pin(life::late_reply(w))),
     ("a job has a file of its attempts and its money", |w| Box::pin(life::file(w))),

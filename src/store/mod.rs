@@ -28,7 +28,8 @@ use crate::job::{State, Step};
 pub use self::corrections::{Correction, CorrectionError, Unexplained};
 pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, OpenError, StoreError};
 pub use self::records::{
-    Attempt, Balance, Character, Job, JobError, Jobs, Keyed, LedgerEntry, OpenJobs, Overview, Page, Removed, ReportRow,
+    Attempt, Balance, Character, Due, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed, Removed,
+    ReportRow,
 };
 pub use self::sqlite::Sqlite;
 
@@ -65,12 +66,20 @@ pub trait Store: Send + Sync {
     /// Deletes a job that has ended, for its tenant.
     async fn remove(&self, tenant: &TenantName, id: JobId, at: Timestamp) -> Result<Removed, StoreError>;
 
-    /// Claims up to `n` jobs that are due, oldest first, until `now + lease`: nobody else gets them
-    /// before then. A claim that lapses can be made again.
-    async fn lease_due(&self, now: Timestamp, lease: Duration, n: u32) -> Result<Vec<Arc<Job>>, StoreError>;
+    /// Which routes have jobs that are due and that nobody has claimed, how many, and since when.
+    async fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError>;
 
-    /// Makes the job that a route calls `upstream_id` due at `at` if it is due later than that. Whether
-    /// there is such a job that has not ended.
+    /// Claims up to `n` jobs of a route that are due, those that have waited longest first, until
+    /// `now + lease`: nobody else gets them before then. A claim that lapses can be made again.
+    async fn lease_due(&self, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError>;
+
+    /// Puts off, all together, jobs about which nothing new was learnt: they are due later and claimed by
+    /// nobody, and their version stays. Leaves out whoever has moved, was claimed by somebody else or was
+    /// hastened meanwhile: of those, more is known.
+    async fn postpone(&self, jobs: Vec<Postponed>, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Makes the job that a route calls `upstream_id` due at `at` if it is due later than that, and ends the claim
+    /// on it: whoever asked before does not know what this is about. Whether there is such a job that has not ended.
     async fn hasten(&self, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError>;
 
     /// The jobs of a route that are in `state`, oldest first.

@@ -238,3 +238,36 @@ pub struct LedgerEntry {
 
 /// A job that was found by its idempotency key, and the fingerprint of its wish.
 pub type Keyed = ([u8; 32], Arc<Job>);
+
+/// A route's jobs that are due and that nobody has claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Which route.
+    pub route: RouteName,
+    /// How many there are.
+    pub jobs: u64,
+    /// Since when the first of them is.
+    pub since: Timestamp,
+}
+
+/// Jobs that were claimed together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// Those that have waited longest first.
+    pub jobs: Vec<Arc<Job>>,
+    /// Until when nobody else gets them; also what tells this claim from a later one.
+    pub until: Timestamp,
+}
+
+/// A job about which nothing new was learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Postponed {
+    /// Which job.
+    pub id: JobId,
+    /// As of which version that holds.
+    pub version: i64,
+    /// The end of the claim under which it was asked about; `None` if it was seen without one.
+    pub claim: Option<Timestamp>,
+    /// When to look again.
+    pub due_at: Timestamp,
+}

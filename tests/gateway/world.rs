@@ -369,7 +369,7 @@ pub async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
 
 // ── Policies ──
 
-const POLL: &str = "poll = { early = \"100ms\", late = \"100ms\" }";
+const POLL: &str = "poll = { early = \"100ms\", late = \"100ms\", rate = 60000 }";
 
 /// A tenant who may spend 100 dollars, unless `more` says otherwise.
 pub fn tenant(name: &str, more: &str) -> String {

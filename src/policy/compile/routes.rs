@@ -1,6 +1,7 @@
 //! `[routes.*]`: where each way to get video made is, how we prove who we are, and its limits.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::secret::Secret;
 /// The most routes.
 const ROUTES_MAX: usize = 1_000;
 
+/// Questions a minute: with less, not even a few jobs could be followed.
+const POLL_RATES: RangeInclusive<u32> = 6..=1_000_000;
 /// How many times faster than real life the simulator works when the file does not say.
 const SPEED_DEFAULT: u32 = 20;
 
@@ -65,11 +68,12 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
     }
     let speed = pass.number(format_args!("{base}.speed"), &file.speed, 1..=100_000);
     let submit_timeout = pass.duration(format_args!("{base}.submit_timeout"), &file.submit_timeout, 120 * SECOND, SECOND..=600 * SECOND);
-    let (early, late) = if simulated { (SECOND, SECOND) } else { (10 * SECOND, 30 * SECOND) };
+    let (early, late, rate) = if simulated { (SECOND, SECOND, 60_000) } else { (10 * SECOND, 30 * SECOND, 600) };
     let poll_bounds = Duration::from_millis(100)..=HOUR;
     let poll = PollSchedule {
         early: pass.duration(format_args!("{base}.poll.early"), &file.poll.early, early, poll_bounds.clone()),
         late: pass.duration(format_args!("{base}.poll.late"), &file.poll.late, late, poll_bounds),
+        rate: pass.number(format_args!("{base}.poll.rate"), &file.poll.rate, POLL_RATES).unwrap_or(rate),
     };
 
     Some(Route {

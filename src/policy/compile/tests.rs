@@ -81,7 +81,10 @@ fn the_shipped_file_serves_without_an_account_or_a_warning() {
     assert_eq!(policy.routes.len(), 1);
     let simulator = policy.routes.values().next().unwrap();
     assert!(simulator.simulated && simulator.enabled);
-    assert_eq!((simulator.speed, simulator.poll.early, simulator.poll.late), (20, Duration::from_secs(1), Duration::from_secs(1)));
+    assert_eq!(
+        (simulator.speed, simulator.poll.early, simulator.poll.late, simulator.poll.rate),
+        (20, Duration::from_secs(1), Duration::from_secs(1), 60_000)
+    );
     assert!(simulator.models.contains_key(&policy.defaults.model));
     let demo = &policy.tenants[&TenantName::new("demo")];
     assert_eq!(demo.budget.cap, Some(MicroUsd::new(100_000_000)));

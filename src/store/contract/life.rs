@@ -11,8 +11,6 @@ use crate::money::MicroUsd;
 use crate::store::{ApplyError, Facts, Job, JobError, OpenError};
 use crate::video::{Seconds, Size};
 
-const LEASE: Duration = Duration::from_secs(60);
-
 fn later(secs: u64) -> Timestamp {
     NOON.after(Duration::from_secs(secs))
 }
@@ -135,39 +133,6 @@ pub async fn duplicate(world: World) {
     assert!(world.store.known_upstream_ids(&RouteName::new("west"), &ids).await.unwrap().is_empty());
 }
 
-pub async fn lease(world: World) {
-    for n in 0..10 {
-        let job = world.running(&Wish::plain(), &format!("up-{n}")).await;
-        world.learn(&job, Event::Running, Facts { due_at: Some(later(n)), ..Facts::default() }).await;
-    }
-    // Neither an attempt that is being sent nor one of unknown outcome is polled.
-    world.open(&Wish::plain()).await.unwrap();
-    let unclear = world.open(&Wish::plain()).await.unwrap();
-    world.see(&unclear, Event::Unclear).await;
-
-    let ids = |jobs: Vec<Arc<Job>>| jobs.into_iter().map(|job| job.upstream_id.clone().unwrap()).collect::<Vec<_>>();
-    assert_eq!(ids(world.store.lease_due(later(5), LEASE, 4).await.unwrap()), ["up-0", "up-1", "up-2", "up-3"]);
-    assert_eq!(ids(world.store.lease_due(later(5), LEASE, 100).await.unwrap()), ["up-4", "up-5"]);
-    assert_eq!(ids(world.store.lease_due(later(5), LEASE, 100).await.unwrap()), [] as [&str; 0]);
-    let (one, other) = futures_util::join!(world.store.lease_due(later(9), LEASE, 100), world.store.lease_due(later(9), LEASE, 100));
-    assert_eq!(one.unwrap().len() + other.unwrap().len(), 4);
-
-    // Who claimed them went away: the claims lapse, and a restart changes nothing about it.
-    let world = world.restart();
-    assert_eq!(ids(world.store.lease_due(later(64), LEASE, 100).await.unwrap()), [] as [&str; 0]);
-    assert_eq!(world.store.lease_due(later(65), LEASE, 100).await.unwrap().len(), 6);
-}
-
-pub async fn lease_ends(world: World) {
-    world.running(&Wish::plain(), "up-1").await;
-    let leased = world.store.lease_due(NOON, LEASE, 1).await.unwrap().remove(0);
-    world.learn(&leased, Event::Running, Facts { due_at: Some(later(10)), ..Facts::default() }).await;
-    assert!(world.store.lease_due(later(9), LEASE, 1).await.unwrap().is_empty());
-    let leased = world.store.lease_due(later(10), LEASE, 1).await.unwrap().remove(0);
-    world.see(&leased, Event::Finished).await;
-    assert!(world.store.lease_due(later(10_000), LEASE, 1).await.unwrap().is_empty());
-}
-
 pub async fn keys(world: World) {
     let wish = Wish { fingerprint: [1; 32], key: Some("mine"), ..Wish::plain() };
     let acme = TenantName::new("acme");
@@ -199,18 +164,6 @@ pub async fn claims(world: World) {
     assert_eq!(alike(2, NOON).await, Ok(vec![first, second.clone()]), "a second resend finds what the first one did");
     world.see(&second, Event::Rejected).await;
     assert_eq!(alike(1, NOON).await, Ok(Vec::new()));
-}
-
-pub async fn hasten(world: World) {
-    let job = world.running(&Wish::plain(), "up-1").await;
-    let job = world.learn(&job, Event::Running, Facts { due_at: Some(later(300)), ..Facts::default() }).await;
-    assert!(world.store.lease_due(later(1), LEASE, 1).await.unwrap().is_empty());
-    let north = RouteName::new("north");
-    assert_eq!(world.store.hasten(&north, "up-1", later(1)).await, Ok(true));
-    assert_eq!(world.store.hasten(&north, "up-1", later(200)).await, Ok(true));
-    assert_eq!(world.store.hasten(&RouteName::new("south"), "up-1", later(0)).await, Ok(false), "an id is a route's own");
-    assert_eq!(world.store.lease_due(later(1), LEASE, 1).await, Ok(vec![job]), "hastening moves no version");
-    assert_eq!(world.store.hasten(&north, "up-2", later(0)).await, Ok(false));
 }
 
 pub async fn recover(world: World) {

@@ -9,8 +9,11 @@ use sha2::{Digest as _, Sha256};
 use crate::store::StoreError;
 
 /// Every migration, oldest first. To add one: write its file, add its line; never change an older one.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("0001_start", include_str!("0001_start.sql")), ("0002_lost_and_corrections", include_str!("0002_lost_and_corrections.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_start", include_str!("0001_start.sql")),
+    ("0002_lost_and_corrections", include_str!("0002_lost_and_corrections.sql")),
+    ("0004_polls", include_str!("0004_polls.sql")),
+];
 
 /// Brings the database to the newest schema, in one transaction.
 ///

@@ -11,6 +11,7 @@ mod fault;
 mod file;
 mod migrate;
 mod money;
+mod polls;
 mod read;
 mod readers;
 mod rows;
@@ -34,8 +35,8 @@ use crate::clock::Timestamp;
 use crate::id::{CharacterId, JobId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::store::{
-    ApplyError, Attempt, Balance, Character, Correction, CorrectionError, Facts, Job, Jobs, Keyed, LedgerEntry, NewAttempt, NewJob,
-    OpenError, Overview, Page, Removed, ReportRow, Store, StoreError, Unexplained,
+    ApplyError, Attempt, Balance, Character, Correction, CorrectionError, Due, Facts, Job, Jobs, Keyed, Leased, LedgerEntry, NewAttempt,
+    NewJob, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError, Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -125,13 +126,22 @@ impl Store for Sqlite {
         self.writer.write(move |tx| write::remove(tx, &tenant, id, at)).await
     }
 
-    async fn lease_due(&self, now: Timestamp, lease: Duration, n: u32) -> Result<Vec<Arc<Job>>, StoreError> {
-        self.writer.write(move |tx| write::lease_due(tx, now, lease, n)).await
+    async fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
+        self.readers.read(move |conn| polls::due(conn, now)).await
+    }
+
+    async fn lease_due(&self, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
+        let route = route.clone();
+        self.writer.write(move |tx| polls::lease_due(tx, &route, now, lease, n)).await
+    }
+
+    async fn postpone(&self, jobs: Vec<Postponed>, at: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |tx| polls::postpone(tx, &jobs, at)).await
     }
 
     async fn hasten(&self, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
         let (route, upstream_id) = (route.clone(), upstream_id.to_owned());
-        self.writer.write(move |tx| write::hasten(tx, &route, &upstream_id, at)).await
+        self.writer.write(move |tx| polls::hasten(tx, &route, &upstream_id, at)).await
     }
 
     async fn in_state(&self, state: State, route: &RouteName) -> Result<Vec<Arc<Job>>, StoreError> {

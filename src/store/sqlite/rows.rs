@@ -187,12 +187,12 @@ pub(super) fn insert(conn: &Connection, job: &Job, due_at: Timestamp) -> Result<
 }
 
 /// Writes what can move of a job, if it is still at the version before `job`'s; whether it was.
-/// Ends its lease. Without `due_at` it stays due when it was.
+/// Ends its lease. Without `due_at` it stays due when it was, and so does one that somebody rang for: see `polls`.
 pub(super) fn advance(conn: &Connection, job: &Job, due_at: Option<Timestamp>) -> Result<bool, Error> {
     let sql = "UPDATE jobs SET state = ?2, version = ?3, seconds = ?4, size = ?5, price_microusd = ?6, cost_microusd = ?7,
             attempts = ?8, attempt = ?9, route = ?10, upstream_model = ?11, upstream_id = ?12, result_url = ?13, progress = ?14,
             error_code = ?15, error_message = ?16, attempted_at_ms = ?17, ended_at_ms = ?18, expires_at_ms = ?19,
-            due_at_ms = coalesce(?20, due_at_ms), lease_until_ms = NULL
+            due_at_ms = CASE lease_until_ms WHEN 0 THEN due_at_ms ELSE coalesce(?20, due_at_ms) END, lease_until_ms = NULL
         WHERE id = ?1 AND version = ?3 - 1";
     let rows = conn.prepare_cached(sql)?.execute(params![
         job.id.to_string(),

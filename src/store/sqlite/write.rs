@@ -2,7 +2,6 @@
 //! if it answers an error, nothing of it stays.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::{Connection, Error, params};
 
@@ -13,7 +12,7 @@ use super::wishes;
 use super::writer::Tx;
 use crate::budget::Account;
 use crate::clock::Timestamp;
-use crate::id::{JobId, RouteName, TenantName};
+use crate::id::{JobId, TenantName};
 use crate::job::{Event, Hold, State, Step, step};
 use crate::money::MicroUsd;
 use crate::store::{ApplyError, Character, Facts, Job, NewAttempt, NewJob, OpenError, Removed, StoreError};
@@ -227,32 +226,6 @@ pub(super) fn remove(tx: &mut Tx<'_>, tenant: &TenantName, id: JobId, at: Timest
     let sql = "UPDATE jobs SET deleted_at_ms = ?2, version = ?3 WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute(params![id.to_string(), at.as_ms(), job.version])?;
     Ok(Removed::Gone(tx.changed(job)))
-}
-
-/// See [`crate::store::Store::lease_due`].
-pub(super) fn lease_due(tx: &mut Tx<'_>, now: Timestamp, lease: Duration, n: u32) -> Result<Vec<Arc<Job>>, StoreError> {
-    let due = {
-        let mut rows = tx.conn.prepare_cached(select_jobs!(
-            "WHERE state IN ('accepted', 'running') AND due_at_ms <= ?1 AND (lease_until_ms IS NULL OR lease_until_ms <= ?1)
-             ORDER BY due_at_ms LIMIT ?2"
-        ))?;
-        let rows = rows.query_map([now.as_ms(), i64::from(n)], job)?;
-        rows.collect::<Result<Vec<Job>, Error>>()?
-    };
-    let until = now.after(lease);
-    let mut claim = tx.conn.prepare_cached("UPDATE jobs SET lease_until_ms = ?2 WHERE id = ?1")?;
-    for job in &due {
-        claim.execute(params![job.id.to_string(), until.as_ms()])?;
-    }
-    Ok(due.into_iter().map(|job| tx.changed(job)).collect())
-}
-
-/// See [`crate::store::Store::hasten`].
-pub(super) fn hasten(tx: &mut Tx<'_>, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
-    let sql = "UPDATE jobs SET due_at_ms = min(due_at_ms, ?3) WHERE ended_at_ms IS NULL
-               AND id = (SELECT job_id FROM attempts WHERE route = ?1 AND upstream_id = ?2)";
-    let changed = tx.conn.prepare_cached(sql)?.execute(params![route.as_str(), upstream_id, at.as_ms()])?;
-    Ok(changed > 0)
 }
 
 /// The table's own word for what an attempt makes of a job.

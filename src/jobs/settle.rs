@@ -1,0 +1,153 @@
+//! What an answer about a job means, and writing it down: the one way from an upstream's word to a step,
+//! wherever the word was said.
+//!
+//! Only evidence ends a job. What brings no news writes nothing here; the caller puts such jobs off
+//! together.
+
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use super::schedule;
+use super::watch::Watch;
+use crate::clock::Timestamp;
+use crate::gateway::Gateway;
+use crate::job::{Event, IllegalStep, State, Step, step};
+use crate::metrics::PollOutcome;
+use crate::policy::Route;
+use crate::provider::{AskError, Phase, Progress, is_known_status};
+use crate::store::{ApplyError, Facts, Job, JobError};
+
+/// Progress that is less than this many percent ahead of what is written down is not worth a write.
+const PROGRESS_STEP: u8 = 10;
+
+/// What became of a job that was asked about.
+#[derive(Debug)]
+pub enum After {
+    /// It has moved, and that is written down.
+    Moved,
+    /// Nothing new; it is to be asked about again then.
+    Same(Timestamp),
+    /// Somebody else knew more, and has written it down.
+    Overtaken,
+}
+
+/// Why a job stays where it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Stuck {
+    /// It is polled, and has no upstream id.
+    #[error("it has no upstream id")]
+    NoUpstreamId,
+    /// The table has no such edge.
+    #[error(transparent)]
+    Illegal(#[from] IllegalStep),
+    /// The books did not take it.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+/// Has an answer count: the job moves, or is left for later.
+pub async fn settle(gw: &Gateway, watch: &Watch, route: &Route, job: &Job, answer: Result<Progress, AskError>) -> Result<After, Stuck> {
+    let now = gw.clock.now();
+    note(gw, watch, job, &answer, now);
+    let event = event(job, route, watch, &answer, now);
+    let due_at = due_at(job, route, &answer, now);
+    let step = step(job.state, event)?;
+    let facts = facts(event, answer);
+    if !is_news(job, step, &facts) {
+        return Ok(After::Same(due_at));
+    }
+    let facts = Facts { due_at: Some(due_at).filter(|_| step.to.is_in_flight()), ..facts };
+    let job = match gw.store.apply(job, step, facts, now).await {
+        Ok(job) => job,
+        Err(ApplyError::Moved) => {
+            debug!(job.id = %job.id, "overtaken");
+            return Ok(After::Overtaken);
+        }
+        Err(why) => return Err(why.into()),
+    };
+    if job.state.is_final() {
+        watch.forget(job.id);
+        gw.metrics.ended(&job);
+        info!(job.id = %job.id, route.name = %route.name, job.state = %job.state, cost_microusd = job.cost.map(|c| c.get()), "ended");
+    }
+    Ok(After::Moved)
+}
+
+/// What an answer means for the job. Only evidence ends one.
+fn event(job: &Job, route: &Route, watch: &Watch, answer: &Result<Progress, AskError>, now: Timestamp) -> Event {
+    if !matches!(answer, Err(AskError::NotFound)) {
+        watch.found(job.id);
+    }
+    // What a job says of itself that tells nothing new.
+    let as_before = if job.state == State::Running { Event::Running } else { Event::Queued };
+    match answer {
+        Ok(progress) => match progress.phase {
+            Phase::Queued => as_before,
+            Phase::Running => Event::Running,
+            Phase::Completed => Event::Finished,
+            Phase::Failed { .. } if route.bills_failed => Event::FailedBilled,
+            Phase::Failed { .. } => Event::Failed,
+        },
+        Err(AskError::NotFound) if watch.is_lost(job.id, now) => Event::Vanished,
+        Err(_) => as_before,
+    }
+}
+
+fn due_at(job: &Job, route: &Route, answer: &Result<Progress, AskError>, now: Timestamp) -> Timestamp {
+    match answer {
+        Err(AskError::RateLimited { retry_after_secs: Some(secs) }) => {
+            now.after(schedule::jittered(Duration::from_secs(*secs), job.id, now))
+        }
+        _ => schedule::next(job, route, now),
+    }
+}
+
+/// What is written down with it.
+fn facts(event: Event, answer: Result<Progress, AskError>) -> Facts {
+    match answer {
+        Ok(Progress { phase, percent, result_url, expires_at, reported_cost, .. }) => {
+            let error = match phase {
+                Phase::Failed { code, message } => Some(JobError { code, message }),
+                _ => None,
+            };
+            Facts { progress: percent, result_url, expires_at, error, reported_cost, ..Facts::default() }
+        }
+        Err(_) if event == Event::Vanished => {
+            let message = "The provider took this video and does not know it any more.".to_owned();
+            Facts { error: Some(JobError { code: "upstream_job_lost".to_owned(), message }), ..Facts::default() }
+        }
+        Err(_) => Facts::default(),
+    }
+}
+
+/// Whether it is worth a write: clients see progress in steps, and everything else at once.
+fn is_news(job: &Job, step: Step, facts: &Facts) -> bool {
+    let further = facts.progress.is_some_and(|percent| percent >= job.progress.saturating_add(PROGRESS_STEP));
+    let elsewhere = facts.result_url.is_some() && facts.result_url != job.result_url;
+    let until = facts.expires_at.is_some() && facts.expires_at != job.expires_at;
+    step.to != job.state || further || elsewhere || until
+}
+
+/// Tells health, metrics and the log how a poll went.
+fn note(gw: &Gateway, watch: &Watch, job: &Job, answer: &Result<Progress, AskError>, now: Timestamp) {
+    gw.metrics.poll(&job.route, PollOutcome::of(answer));
+    match answer {
+        Err(why @ AskError::Credential) => warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key"),
+        Err(AskError::Transient(why)) => {
+            gw.health.failed(&job.route);
+            warn!(job.id = %job.id, route.name = %job.route, why, "a poll was not answered");
+        }
+        Err(AskError::RateLimited { .. } | AskError::NotFound | AskError::Refused(_)) => {}
+        Ok(progress) => {
+            gw.health.answered(&job.route);
+            if !is_known_status(&progress.raw_status) {
+                gw.metrics.unknown_status(&job.route);
+                warn!(job.id = %job.id, route.name = %job.route, status = progress.raw_status, "a status nobody knows; taken for being at work");
+            }
+        }
+    }
+    if schedule::is_overdue(job, now) && watch.is_newly_overdue(job.id) {
+        gw.metrics.overdue(&job.route, &job.model);
+    }
+}
