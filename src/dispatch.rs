@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::budget::{Account, Booking};
+use crate::crash;
 use crate::gateway::Gateway;
 use crate::id::AttemptId;
 use crate::job::{Event, State, step};
@@ -66,6 +67,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
             continue;
         }
         let attempt = new_attempt(gw, candidate);
+        crash::point("before_hold");
         let opened = match &job {
             None => gw.store.open_job(order.job.clone(), attempt).await,
             Some(job) => gw.store.open_attempt(job, attempt).await,
@@ -82,6 +84,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
             }
             Err(error) => return Err(turn_down(error, order.job.ceiling)),
         };
+        crash::point("after_hold");
         if let Some(on_disk) = on_disk.take() {
             // The client may be gone; the job is not.
             let _ = on_disk.send(submitting.clone());
@@ -91,12 +94,14 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         let answer = submit(gw, candidate, &order.parts).await;
         waited += sent.elapsed();
         gw.metrics.upstream(&candidate.route.name, UpstreamCall::Submit, sent.elapsed());
+        crash::point("after_reply");
         let (event, facts) = read(gw, candidate, &answer);
         note(gw, &submitting, candidate, event, &answer);
         if let Some(cause) = before.replace(AttemptOutcome::of(&answer)) {
             gw.metrics.retry(&candidate.route.name, &submitting.model, cause);
         }
         let after = write_down(gw, submitting, event, facts).await?;
+        crash::point("after_id");
         match answer {
             Err(SubmitError::Rejected(rejection)) => return Err(Refusal::Rejected(rejection)),
             Err(SubmitError::NotSent(_) | SubmitError::Refused { .. }) => turned.asked(candidate, &answer),

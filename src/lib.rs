@@ -65,5 +65,8 @@ mod id;
 mod clock;
 mod secret;
 
+// For tests of faults; empty in a release build.
+mod crash;
+
 pub use boot::{Running, Settings, start};
 pub use cli::main;

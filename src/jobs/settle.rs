@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 use super::schedule;
 use super::watch::Watch;
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::gateway::Gateway;
 use crate::job::{Event, IllegalStep, State, Step, step};
 use crate::metrics::PollOutcome;
@@ -67,6 +68,7 @@ pub async fn settle(gw: &Gateway, watch: &Watch, route: &Route, job: &Job, answe
         Err(why) => return Err(why.into()),
     };
     if job.state.is_final() {
+        crash::point("after_settle");
         watch.forget(job.id);
         gw.metrics.ended(&job);
         info!(job.id = %job.id, route.name = %route.name, job.state = %job.state, cost_microusd = job.cost.map(|c| c.get()), "ended");

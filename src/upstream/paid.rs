@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tower::{Service as _, ServiceExt as _};
 
 use super::{CONNECT_TIMEOUT, chain, collect, host};
+use crate::crash;
 use crate::provider::SubmitError;
 
 /// Sends `request` once, and reads its reply.
@@ -36,11 +37,13 @@ pub async fn send(
     let request = origin_form(request).ok_or_else(|| not_sent("the route's address has no host".to_owned()))?;
 
     // Driven here and not in a task of its own: when the time is up it is dropped, and with it the socket.
+    crash::point("connected");
     let exchange = async {
         let reply = sender.try_send_request(request.map(Full::new)).await.map_err(|mut error| match error.take_message() {
             Some(_) => not_sent(chain(error.error())),
             None => SubmitError::Unclear(chain(error.error())),
         })?;
+        crash::point("after_reply_head");
         collect(reply).await.map_err(SubmitError::Unclear)
     };
     tokio::pin!(exchange);

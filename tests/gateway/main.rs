@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod campaign;
 mod client;
 mod process;
 mod things;
@@ -24,6 +25,8 @@ mod reloading;
 mod admin;
 
 mod crashing;
+mod killing;
+mod power;
 mod draining;
 mod reloading_under_load;
 mod streaming;

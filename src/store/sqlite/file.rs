@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::migrate::migrate;
+use crate::crash;
 use crate::store::StoreError;
 
 /// `Fgat`, in SQLite's header: this database is a gateway's.
@@ -173,9 +174,9 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.pragma_update(None, "synchronous", crash::synchronous())?;
     conn.execute_batch(
-        "PRAGMA synchronous = FULL;
-         PRAGMA foreign_keys = ON;
+        "PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 1000;
          PRAGMA journal_size_limit = 67108864;

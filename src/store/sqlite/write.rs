@@ -12,6 +12,7 @@ use super::wishes;
 use super::writer::Tx;
 use crate::budget::Account;
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::id::{JobId, TenantName};
 use crate::job::{Event, Hold, State, Step, step};
 use crate::money::MicroUsd;
@@ -193,6 +194,7 @@ fn settle(conn: &Connection, job: &mut Job, reported: Option<MicroUsd>, at: Time
     let asked = reported.filter(|cost| !cost.is_negative()).unwrap_or(job.price);
     let cost = asked.min(job.ceiling);
     money::end_hold(conn, job.id, cost)?;
+    crash::point("mid_settle");
     money::enter(conn, job.id, "settle", cost, at)?;
     if let Some(over) = asked.minus(cost).filter(|over| *over > MicroUsd::ZERO) {
         money::enter(conn, job.id, "overrun", over, at)?;

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::fault::is_failed_sync;
 use super::workers::Workers;
+use crate::crash;
 use crate::id::JobId;
 use crate::store::{Job, StoreError};
 
@@ -144,6 +145,7 @@ fn write_all(conn: Connection, mut facts: mpsc::Receiver<Box<dyn Waiting>>, rece
             fault = Some(stopped.clone().unwrap_or_else(|| StoreError::from(error)));
             changed.clear();
         }
+        crash::point("after_commit");
         for job in changed.drain(..) {
             recent.insert(job.id, job);
         }
