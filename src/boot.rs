@@ -33,6 +33,9 @@ const NO_POSTGRES: &str = "[store].url: PostgreSQL is not in this version yet; w
 /// After readiness is withdrawn, before connections are turned away: what a load balancer needs to notice.
 const UNREADY_FOR: Duration = Duration::from_millis(200);
 
+/// The books may be ahead of the machine's clock by so much, and are believed.
+const AHEAD_MAX: Duration = Duration::from_secs(86_400);
+
 /// What the command line decides; everything else is in the file.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -64,6 +67,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         warn!("{warning}");
     }
     let store = open_store(&policy)?;
+    agree_on_time(&clock, &*store).await?;
     let unknown = store.recover(clock.now()).await?;
     if unknown > 0 {
         warn!(jobs = unknown, "submissions were under way when the gateway last stopped; they are looked for upstream");
@@ -114,6 +118,20 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     Ok(Running { gw, address, admin, servers })
 }
 
+/// Time begins where the books end: a machine whose clock is a little behind them is waited for. Whose is far
+/// behind has been wrong, then or now, and somebody has to know.
+async fn agree_on_time(clock: &Clock, store: &dyn Store) -> anyhow::Result<()> {
+    let Some(latest) = store.latest_line_at().await? else { return Ok(()) };
+    let ahead = latest.since(clock.now());
+    if ahead <= AHEAD_MAX {
+        clock.not_before(latest);
+    } else {
+        let secs = ahead.as_secs();
+        error!(ahead_secs = secs, "the books' latest line is from the future: the machine's clock was wrong then or is wrong now");
+    }
+    Ok(())
+}
+
 impl Running {
     /// Looks at the policy file now, as SIGHUP asks for.
     pub async fn reload(&self) {
@@ -123,6 +141,11 @@ impl Running {
     /// Turns the gateway's clock forward, for tests of what happens in time.
     pub fn turn_clock(&self, span: Duration) {
         self.gw.clock.turn(span);
+    }
+
+    /// Sets the machine's clock, as far as the gateway can see, for tests of who is misled by it.
+    pub fn set_machine_clock(&self, by_ms: i64) {
+        self.gw.clock.set_machine(by_ms);
     }
 
     /// What does not add up in the books; nothing, it is hoped.

@@ -56,7 +56,7 @@ pub async fn hook(gw: &Gateway, route: &str, request: Request<Incoming>) -> Resu
 async fn ring(gw: &Gateway, route: &Route, headers: &HeaderMap, body: &[u8]) -> Result<WebhookOutcome, Refusal> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signed = Signed { id: header("webhook-id"), timestamp: header("webhook-timestamp"), signatures: header("webhook-signature"), body };
-    if !signature::is_good(&signed, &route.webhook_secrets, gw.clock.now()) {
+    if !signature::is_good(&signed, &route.webhook_secrets, gw.clock.machine()) {
         return Ok(WebhookOutcome::BadSignature);
     }
     let Ok(Event { data: About { id } }) = serde_json::from_slice(body) else { return Ok(WebhookOutcome::Malformed) };

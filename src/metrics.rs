@@ -217,6 +217,11 @@ impl Metrics {
         self.events.policy_load_success.set([], 0);
     }
 
+    /// How far the machine's clock is ahead of the gateway's.
+    pub fn clock_gap(&self, gap_ms: i64) {
+        self.events.clock_gap_seconds.set([], gap_ms / 1_000);
+    }
+
     /// Takes in how things stand. Called at each scrape, before [`Metrics::render`].
     pub fn observe(&self, overview: &Overview, policy: &Policy, now: Timestamp) {
         self.stand(Some(overview), policy, now);

@@ -54,6 +54,7 @@ async fn ready(gw: &Gateway) -> Reply {
 
 async fn scrape(gw: &Gateway) -> Reply {
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
+    gw.metrics.clock_gap(gw.clock.gap_ms());
     for route in policy.routes.values() {
         let up = !gw.health.is_resting(&route.name);
         for model in route.models.keys() {

@@ -12,10 +12,11 @@ use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
 use super::adopt::adopt;
+use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::job::{Event, State, step};
 use crate::policy::Route;
-use crate::provider::ListedJob;
+use crate::provider::{ListedJob, Listing};
 use crate::store::{ApplyError, Facts, Job, JobError, StoreError};
 
 /// The longest pause between two sweeps; shorter where a route's jobs are asked about more often than that.
@@ -26,6 +27,9 @@ const PAGES_MAX: usize = 10;
 const RESERVED_FOR: Duration = Duration::from_secs(15 * 60);
 /// After its time-out an attempt's outcome is held on to for half a minute; past this nobody follows it.
 const FOLLOWED_FOR: Duration = Duration::from_secs(60);
+
+/// Clocks that differ by no more than this show the same time.
+const CLOCKS_AGREE: Duration = Duration::from_secs(5);
 
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
@@ -103,7 +107,8 @@ async fn list(gw: &Gateway, route: &Route, unknown: &[Arc<Job>]) -> Option<Vec<L
     let (mut listed, mut after) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
         match gw.upstream.list(route, after.as_deref()).await? {
-            Ok(page) => {
+            Ok(mut page) => {
+                by_our_clock(&mut page, gw.clock.now());
                 let reached = page.jobs.last().is_none_or(|job| job.created_at < oldest);
                 listed.extend(page.jobs);
                 after = page.next;
@@ -119,6 +124,17 @@ async fn list(gw: &Gateway, route: &Route, unknown: &[Arc<Job>]) -> Option<Vec<L
     }
     // Not read to the end: absence cannot be told from it, adoption can.
     Some(listed)
+}
+
+/// Says of listed jobs when they were made by our clock: an upstream whose clock differs has told what it showed
+/// when it answered, which was just now.
+fn by_our_clock(page: &mut Listing, now: Timestamp) {
+    let Some(told_at) = page.told_at else { return };
+    let (ahead, behind) = (told_at.since(now), now.since(told_at));
+    // A date has whole seconds, and took its time to come here.
+    if ahead.max(behind) > CLOCKS_AGREE {
+        page.jobs.iter_mut().for_each(|job| job.created_at = job.created_at.before(ahead).after(behind));
+    }
 }
 
 /// Evidence of absence: the grace is over, and the list shows something younger than the attempt.

@@ -60,6 +60,8 @@ families! {
         policy_load_success: Gauges[],
         /// When a policy was last put in force, in Unix time.
         policy_last_success_timestamp_seconds: Gauges[],
+        /// How far the machine's clock is ahead of the gateway's, which follows it slowly; 0 unless it was set.
+        clock_gap_seconds: Gauges[],
     }
 }
 

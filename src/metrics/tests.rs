@@ -47,6 +47,7 @@ fn record_everything(metrics: &Metrics) {
     for route in policy.routes.values_mut() {
         std::sync::Arc::get_mut(route).unwrap().budget = policy.budget.clone();
     }
+    metrics.clock_gap(0);
     metrics.observe(&overview(), &policy, NOON);
 }
 
@@ -185,16 +186,16 @@ fn nothing_stale_is_shown_while_the_store_is_away() {
 fn a_job_that_ends_tells_spend_margin_retries_and_time_at_once() {
     let metrics = started();
     metrics.ended(&job(State::Completed));
-    metrics.ended(&job(State::Lost));
+    metrics.ended(&job(State::Failed));
     let place = r#"{model="sora-2",route="east"}"#;
     let count = |series: &str| value(&metrics, series).unwrap();
     assert_eq!(count(&format!("filmgate_spend_microusd_total{place}")), 1_600_000.0);
     assert_eq!(count(r#"filmgate_tenant_spend_microusd_total{tenant="acme"}"#), 1_600_000.0);
-    assert_eq!(count(r#"filmgate_charged_microusd_total{tenant="acme"}"#), 500_000.0, "nobody is charged for what was lost");
+    assert_eq!(count(r#"filmgate_charged_microusd_total{tenant="acme"}"#), 500_000.0, "nobody is charged for what was not made");
     assert_eq!(count(r#"filmgate_charged_cost_microusd_total{tenant="acme"}"#), 1_600_000.0, "and yet it was paid");
     assert_eq!(count(&format!("filmgate_retry_cost_microusd_total{place}")), 800_000.0);
     assert_eq!(count(&format!("filmgate_completion_seconds_sum{place}")), 75.0);
-    assert_eq!(count(r#"filmgate_ended_total{model="sora-2",route="east",state="lost"}"#), 1.0);
+    assert_eq!(count(r#"filmgate_ended_total{model="sora-2",route="east",state="failed"}"#), 1.0);
 }
 
 #[test]

@@ -274,6 +274,8 @@ pub struct Listing {
     pub jobs: Vec<ListedJob>,
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
+    /// What the upstream's own clock said when it answered, if it told.
+    pub told_at: Option<Timestamp>,
 }
 
 /// A job as an upstream lists it.

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use http::header::HOST;
-use http::{HeaderMap, Request, Response};
+use http::header::{DATE, HOST};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::account;
 use super::content::Payload;
@@ -15,6 +16,7 @@ use super::dialect::Dialect;
 use super::operation::Operation;
 use super::refusal::{Failure, Refusal};
 use super::studio::Studio;
+use crate::clock::Timestamp;
 
 /// The connection shall end here, with no reply.
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +36,22 @@ pub async fn answer(studio: &Arc<Studio>, request: Request<Incoming>) -> Result<
         ["cometapi", "v1", rest @ ..] => (Dialect::Cometapi, provide(studio, Dialect::Cometapi, rest, request).await),
         _ => (Dialect::Openai, Err(Refusal::no_such_path(request.method(), &path).into())),
     };
-    match outcome {
-        Ok(reply) => Ok(reply),
-        Err(Failure::Refused(refusal)) => Ok(refusal.reply(dialect)),
-        Err(Failure::Cut) => Err(Cut),
+    let mut reply = match outcome {
+        Ok(reply) => reply,
+        Err(Failure::Refused(refusal)) => refusal.reply(dialect),
+        Err(Failure::Cut) => return Err(Cut),
+    };
+    // By the clock that jobs are stamped with, which may have been turned.
+    if let Some(date) = date(studio.clock.now()) {
+        reply.headers_mut().insert(DATE, date);
     }
+    Ok(reply)
+}
+
+/// A moment as a `date` header says it.
+fn date(now: Timestamp) -> Option<HeaderValue> {
+    let now = jiff::Timestamp::from_second(now.as_secs()).ok()?;
+    HeaderValue::try_from(DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok()?).ok()
 }
 
 /// Answers a request in a dialect.

@@ -68,6 +68,8 @@ const CASES: &[(&str, Case)] = &[
     ("a resend claims what was wished for alike", |w| Box::pin(life::claims(w))),
     ("a hastened job is due at once", |w| Box::pin(polls::hasten(w))),
     ("what was being sent when we died is unknown", |w| Box::pin(life::recover(w))),
+    ("nobody waits for a time that is far ahead", |w| Box::pin(polls::waits_end(w))),
+    ("the ledger's times only ascend", |w| Box::pin(money::ledger_ascends(w))),
     ("a late reply finds its job", |w| Box::pin(life::late_reply(w))),
     ("a job has a file of its attempts and its money", |w| Box::pin(life::file(w))),
     ("lists page in both directions without a gap", |w| Box::pin(lists::pages(w))),

@@ -88,7 +88,11 @@ pub trait Store: Send + Sync {
     /// Which of these upstream ids already belong to an attempt on this route.
     async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError>;
 
+    /// The moment of the ledger's latest line, if it has any: time does not begin before it.
+    async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError>;
+
     /// At start: what was being submitted when the process died has an unknown outcome. Answers how many there were.
+    /// Nobody has to wait for a time that a clock put far ahead, nor for a claim of the dead.
     async fn recover(&self, at: Timestamp) -> Result<u64, StoreError>;
 
     /// Keeps a character.

@@ -20,6 +20,7 @@ mod budgets;
 mod callbacks;
 mod limits;
 mod failover;
+mod clocks;
 mod bad_input;
 mod reloading;
 mod admin;

@@ -117,6 +117,16 @@ impl World {
         self.gateway().turn_clock(span);
     }
 
+    /// The provider's clock is wrong, or righted.
+    pub fn turn_providers_clock(&self, span: Duration) {
+        self.simulator.turn_clock(span);
+    }
+
+    /// The gateway's is.
+    pub fn turn_gateways_clock(&self, span: Duration) {
+        self.gateway().turn_clock(span);
+    }
+
     // ── The policy ──
 
     pub fn policy_file(&self) -> PathBuf {

@@ -41,10 +41,11 @@ pub(super) fn listing(profile: &Profile, after: Option<&str>, reply: &Response<B
     let items = page.items("data").ok_or_else(|| unreadable(reply))?;
     let jobs: Option<Vec<_>> = items.into_iter().map(|item| video::listed(profile, item)).collect();
     let jobs = jobs.ok_or_else(|| AskError::Transient("the list has a job that cannot be read".to_owned()))?;
+    let told_at = retry_after::told_at(reply.headers());
     // Servers that do not say whether there is more get asked once more, for an empty page.
     let has_more = page.flag("has_more").unwrap_or(!jobs.is_empty());
     if !has_more {
-        return Ok(Listing { jobs, next: None });
+        return Ok(Listing { jobs, next: None, told_at });
     }
     let Some(next) = page.text("last_id").or_else(|| jobs.last().map(|job| job.upstream_id.clone())) else {
         return Err(AskError::Transient("the list has more jobs and does not say from where on".to_owned()));
@@ -52,7 +53,7 @@ pub(super) fn listing(profile: &Profile, after: Option<&str>, reply: &Response<B
     if after == Some(next.as_str()) {
         return Err(AskError::Transient("the list does not go on from where it is told to".to_owned()));
     }
-    Ok(Listing { jobs, next: Some(next) })
+    Ok(Listing { jobs, next: Some(next), told_at })
 }
 
 /// Whether a job was deleted.

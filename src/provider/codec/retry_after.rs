@@ -1,9 +1,10 @@
-//! Reads `retry-after` without a clock.
+//! Reads `retry-after` and `date` without a clock.
 
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+
+use crate::clock::Timestamp;
 
 /// The longest we let an upstream send us away.
 const SECS_MAX: u64 = 3_600;
@@ -20,8 +21,13 @@ pub(super) fn read(headers: &HeaderMap) -> Option<u64> {
         let secs = if text.starts_with('-') { 0 } else { text.parse().unwrap_or(SECS_MAX) };
         return Some(secs.min(SECS_MAX));
     }
-    let until = moment(text)?.as_second() - moment(self::text(headers, DATE)?)?.as_second();
+    let until = moment(text)?.as_second() - told_at(headers)?.as_secs();
     Some(u64::try_from(until).unwrap_or(0).min(SECS_MAX))
+}
+
+/// What the upstream's clock said when it answered.
+pub(super) fn told_at(headers: &HeaderMap) -> Option<Timestamp> {
+    moment(text(headers, DATE)?).map(|date| Timestamp::from_secs(date.as_second()))
 }
 
 /// A header's text.
@@ -30,7 +36,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 /// The moment that an HTTP date names.
-fn moment(text: &str) -> Option<Timestamp> {
+fn moment(text: &str) -> Option<jiff::Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     PARSER.parse_timestamp(text).ok()
 }

@@ -1,5 +1,7 @@
 //! Cases about caps, holds and how they end.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::{NOON, Wish, World, month, route, tenant};
@@ -8,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::id::{RouteName, TenantName};
 use crate::job::{Event, State, step};
 use crate::money::MicroUsd;
-use crate::store::{ApplyError, Facts, OpenError, StoreError};
+use crate::store::{ApplyError, Facts, LedgerEntry, OpenError, StoreError};
 
 pub async fn exact_cap(world: World) {
     let wish = Wish { tenant_cap: Some(50 * 800_000), ..Wish::plain() };
@@ -243,4 +245,21 @@ pub async fn other_period(world: World) {
 
     let tomorrow = Wish { period: span("day:2", later(100), 200), tenant_cap: Some(800_000), at: later(150), ..Wish::plain() };
     world.open(&tomorrow).await.unwrap();
+}
+
+pub async fn ledger_ascends(world: World) {
+    let later = |secs| NOON.after(Duration::from_secs(secs));
+    assert_eq!(world.store.latest_line_at().await, Ok(None));
+    let first = world.open(&Wish { at: later(60), ..Wish::plain() }).await.unwrap();
+    let second = world.open(&Wish { at: later(30), ..Wish::plain() }).await.unwrap();
+    let third = world.open(&Wish { at: later(90), ..Wish::plain() }).await.unwrap();
+    world.see(&third, Event::Rejected).await;
+    let of = async |id| {
+        let (_, _, lines) = world.store.job_file(id).await.unwrap().unwrap();
+        lines.iter().map(|line: &LedgerEntry| line.at).collect::<Vec<_>>()
+    };
+    assert_eq!(of(first.id).await, [later(60)]);
+    assert_eq!(of(second.id).await, [later(60)], "written after the first");
+    assert_eq!(of(third.id).await, [later(90), later(90)], "its end was seen at noon, by another clock");
+    assert_eq!(world.store.latest_line_at().await, Ok(Some(later(90))));
 }

@@ -146,3 +146,10 @@ pub async fn bell_during_question(world: World) {
     world.store.postpone(vec![postponed(&job, Some(again.until), later(34))], later(4)).await.unwrap();
     assert_eq!(leased(&world, later(33), 1).await, NOBODY, "one look for one bell");
 }
+
+pub async fn waits_end(world: World) {
+    due(&world, "up-1", later(86_400)).await;
+    world.store.recover(NOON).await.unwrap();
+    assert_eq!(leased(&world, later(3_599), 1).await, NOBODY, "a provider may have asked for an hour");
+    assert_eq!(leased(&world, later(3_600), 1).await, ["up-1"]);
+}

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Error, params};
 
 use super::fault::is_duplicate;
+use super::money::in_order;
 use super::rows::{Columns, job_by_id};
 use super::writer::Tx;
 use crate::clock::Timestamp;
@@ -22,6 +23,7 @@ pub(super) fn suspend(tx: &mut Tx<'_>, charge: &Unexplained) -> Result<bool, Sto
     let sql = "INSERT INTO ledger (kind, amount_microusd, at_ms, route, upstream_id, note) VALUES ('suspense', ?1, ?2, ?3, ?4, ?5)
         ON CONFLICT DO NOTHING";
     let Unexplained { route, upstream_id, amount, note, at } = charge;
+    let at = in_order(tx.conn, *at)?;
     let rows = tx.conn.prepare_cached(sql)?.execute(params![amount.get(), at.as_ms(), route.as_str(), upstream_id, note])?;
     Ok(rows == 1)
 }
@@ -40,6 +42,7 @@ fn take_back(conn: &Connection, route: &str, upstream_id: &str, note: &str, at: 
         return Ok(false);
     }
     let sql = "INSERT INTO ledger (kind, amount_microusd, at_ms, route, upstream_id, note) VALUES ('adjust', ?1, ?2, ?3, ?4, ?5)";
+    let at = in_order(conn, at)?;
     conn.prepare_cached(sql)?.execute(params![-open, at.as_ms(), route, upstream_id, note])?;
     Ok(true)
 }
@@ -88,7 +91,7 @@ pub(super) fn correct(tx: &mut Tx<'_>, correction: &Correction) -> Result<(), Co
     conn.prepare_cached(sql)?.execute(params![
         id.to_string(),
         correction.amount.get(),
-        correction.at.as_ms(),
+        in_order(conn, correction.at)?.as_ms(),
         job.route.as_str(),
         correction.upstream_id,
         correction.note,

@@ -154,6 +154,10 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::known_upstream_ids(conn, &route, ids)).await
     }
 
+    async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(money::latest_line).await
+    }
+
     async fn recover(&self, at: Timestamp) -> Result<u64, StoreError> {
         self.writer.write(move |tx| write::recover(tx, at)).await
     }

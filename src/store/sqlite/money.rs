@@ -122,8 +122,20 @@ fn end_booking(conn: &Connection, account: &str, period: &str, held: i64, cost: 
 /// Adds a line to the ledger.
 pub(super) fn enter(conn: &Connection, job: JobId, kind: &str, amount: MicroUsd, at: Timestamp) -> Result<(), Error> {
     let sql = "INSERT INTO ledger (job_id, kind, amount_microusd, at_ms) VALUES (?1, ?2, ?3, ?4)";
+    let at = in_order(conn, at)?;
     conn.prepare_cached(sql)?.execute(params![job.to_string(), kind, amount.get(), at.as_ms()])?;
     Ok(())
+}
+
+/// The moment of a line that is about to be added: never before that of the line above it.
+pub(super) fn in_order(conn: &Connection, at: Timestamp) -> Result<Timestamp, Error> {
+    Ok(latest_line(conn)?.map_or(at, |latest| latest.max(at)))
+}
+
+/// The moment of the ledger's last line.
+pub(super) fn latest_line(conn: &Connection) -> Result<Option<Timestamp>, Error> {
+    let sql = "SELECT at_ms FROM ledger ORDER BY number DESC LIMIT 1";
+    conn.prepare_cached(sql)?.query_row([], |row| row.get(0).map(Timestamp::from_ms)).optional()
 }
 
 /// Takes one of an account's places, or answers how many are taken if that is all of them.

@@ -2,6 +2,7 @@
 //! if it answers an error, nothing of it stays.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, Error, params};
 
@@ -17,6 +18,9 @@ use crate::id::{JobId, TenantName};
 use crate::job::{Event, Hold, State, Step, step};
 use crate::money::MicroUsd;
 use crate::store::{ApplyError, Character, Facts, Job, NewAttempt, NewJob, OpenError, Removed, StoreError};
+
+/// Nobody is asked about later than this after the start.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// See [`crate::store::Store::open_job`].
 pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
@@ -237,9 +241,12 @@ fn attempted(from: State) -> Result<State, OpenError> {
 
 /// See [`crate::store::Store::recover`].
 ///
-/// The file is ours alone, so whoever claimed a job is dead, and its claims with it.
+/// The file is ours alone, so whoever claimed a job is dead, and its claims with it. A time to ask again that
+/// is further ahead than any wait was written down by a clock that was wrong.
 pub(super) fn recover(tx: &mut Tx<'_>, at: Timestamp) -> Result<u64, StoreError> {
     tx.conn.execute("UPDATE jobs SET lease_until_ms = NULL WHERE lease_until_ms IS NOT NULL AND ended_at_ms IS NULL", [])?;
+    let sql = "UPDATE jobs SET due_at_ms = ?1 WHERE due_at_ms > ?1 AND state IN ('accepted', 'running')";
+    tx.conn.execute(sql, [at.after(WAIT_MAX).as_ms()])?;
     let died = {
         let mut rows = tx.conn.prepare_cached(select_jobs!("WHERE state = 'submitting' AND ended_at_ms IS NULL"))?;
         let rows = rows.query_map([], job)?;
