@@ -23,6 +23,7 @@ mod hooks;
 mod ops;
 
 // Flows: work that spans several parts.
+mod operator;
 mod jobs;
 mod dispatch;
 

@@ -1,8 +1,10 @@
 //! Admin: the operator's side, on a listener of its own: metrics, health, the page and its JSON.
 //!
-//! No tenant's key means anything here, and no tenant's path leads here. Prompts do not appear. What
-//! changes something (a reload) needs a header that a page of another origin cannot send.
+//! No tenant's key means anything here, and no tenant's path leads here. Prompts do not appear.
+//! [`door`] keeps pages of other origins out; [`acts`] is what changes something.
 
+mod acts;
+mod door;
 pub mod page;
 pub mod views;
 
@@ -16,10 +18,8 @@ use serde_json::json;
 
 use crate::gateway::Gateway;
 use crate::metrics;
-use crate::ops;
-use crate::reload::Looked;
 use crate::reply::{self, Reply};
-use page::{CSRF_HEADER, page_files};
+use page::page_files;
 use views::{Down, Process, Reload};
 
 /// Jobs on the page.
@@ -27,6 +27,9 @@ const JOBS_SHOWN: u32 = 50;
 
 /// Answers one request of an operator or of a scraper.
 pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
+    if let Some(why) = door::turned_away(&request, &gw.policy.snapshot().server.admin_hosts) {
+        return error(StatusCode::FORBIDDEN, &why);
+    }
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/healthz") => reply::with(StatusCode::OK, "text/plain", "ok\n"),
         (&Method::GET, "/readyz") => ready(&gw).await,
@@ -34,7 +37,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/api/status") => status(&gw).await,
         (&Method::GET, "/api/jobs") => jobs(&gw).await,
         (&Method::GET, "/api/series") => as_json(&metrics::catalogue()),
-        (&Method::POST, "/api/reload") => reload(&gw, &request).await,
+        (&Method::POST, path) if path.starts_with("/api/") => acts::act(&gw, request).await,
         (_, "/api/reload") => reply::with(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "POST reloads\n"),
         (&Method::GET, path) => file(path),
         _ => reply::with(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n"),
@@ -90,18 +93,6 @@ async fn jobs(gw: &Gateway) -> Reply {
     match gw.store.latest_jobs(None, None, JOBS_SHOWN).await {
         Ok(jobs) => as_json(&views::jobs(&jobs, gw.clock.now())),
         Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
-    }
-}
-
-async fn reload(gw: &Arc<Gateway>, request: &Request<Incoming>) -> Reply {
-    let (name, value) = CSRF_HEADER;
-    if request.headers().get(name).is_none_or(|given| given != value) {
-        return error(StatusCode::FORBIDDEN, &format!("send the header '{name}: {value}', which shows that no other page sent you"));
-    }
-    match ops::reload(gw).await {
-        Looked::Same => as_json(&json!({ "loaded": true, "changes": [] })),
-        Looked::Swapped(changes) => as_json(&json!({ "loaded": true, "changes": changes })),
-        Looked::Refused(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
     }
 }
 

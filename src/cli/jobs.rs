@@ -1,11 +1,14 @@
-//! `filmgate jobs`: looking at the books while the gateway runs, or after it.
+//! `filmgate jobs`: looking at the books while the gateway runs, or after it; and what a person changes in them,
+//! which only the gateway that runs can write.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use serde_json::{Value, json};
 
-use super::table::{Align, table};
+use super::desk::DeskArgs;
+use super::table::{Align, day_and_time, table};
 use crate::boot;
 use crate::id::{JobId, TenantName};
 use crate::job::State;
@@ -21,6 +24,8 @@ pub struct JobsArgs {
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    desk: DeskArgs,
     #[command(subcommand)]
     command: JobsCommand,
 }
@@ -44,39 +49,94 @@ enum JobsCommand {
         /// Its id.
         id: JobId,
     },
+    /// Say what its route calls a job of unknown outcome: it goes on from there. One that has ended is corrected.
+    Adopt {
+        /// Its id.
+        id: JobId,
+        /// What the route calls it.
+        upstream_id: String,
+        /// Why, for the ledger.
+        #[arg(long)]
+        note: Option<String>,
+        /// Go on although what the route says differs, or cannot be compared.
+        #[arg(long)]
+        force: bool,
+    },
+    /// End an unknown or a lost job without evidence.
+    WriteOff {
+        /// Its id.
+        id: JobId,
+        /// Whether it counts as spent, because the provider charged for it, or as free.
+        #[arg(long = "as", value_name = "SPENT|FREE")]
+        counts_as: CountsAs,
+        /// Why, for the ledger.
+        #[arg(long)]
+        note: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum CountsAs {
+    Spent,
+    Free,
 }
 
 /// Shows jobs; prompts are left out.
 pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
-    let store = boot::open_books(&super::policy(&args.config)?)?;
     let runtime = super::runtime()?;
+    let store = || boot::open_books(&super::policy(&args.config)?);
     match &args.command {
         JobsCommand::List { tenant, state, limit } => {
             let tenant = tenant.as_ref().map(TenantName::new);
-            let jobs = runtime.block_on(store.latest_jobs(tenant.as_ref(), *state, *limit))?;
+            let jobs = runtime.block_on(store()?.latest_jobs(tenant.as_ref(), *state, *limit))?;
             if args.json {
-                let jobs: Vec<_> = jobs.iter().map(|job| json(job)).collect();
-                return super::print(&format!("{:#}\n", serde_json::json!(jobs)));
+                let jobs: Vec<_> = jobs.iter().map(|job| file(job)).collect();
+                return super::print(&format!("{:#}\n", json!(jobs)));
             }
             let rows = jobs.iter().map(|job| row(job)).collect::<Vec<_>>();
             super::print(&table(&HEAD, &rows, &[]))
         }
         JobsCommand::Show { id } => {
-            let (job, attempts, entries) = runtime.block_on(store.job_file(*id))?.with_context(|| format!("there is no job {id}"))?;
+            let (job, attempts, entries) = runtime.block_on(store()?.job_file(*id))?.with_context(|| format!("there is no job {id}"))?;
             let attempts: Vec<_> = attempts
                 .iter()
-                .map(|a| serde_json::json!({ "id": a.id, "route": a.route, "price": a.price.to_string(), "outcome": a.outcome, "upstream_id": a.upstream_id, "at_ms": a.at.as_ms() }))
+                .map(|a| json!({ "id": a.id, "route": a.route, "price": a.price.to_string(), "outcome": a.outcome, "upstream_id": a.upstream_id, "at_ms": a.at.as_ms() }))
                 .collect();
             let entries: Vec<_> = entries
                 .iter()
-                .map(|e| serde_json::json!({ "kind": e.kind, "amount": e.amount.to_string(), "at_ms": e.at.as_ms(), "note": e.note }))
+                .map(|e| json!({ "kind": e.kind, "amount": e.amount.to_string(), "at_ms": e.at.as_ms(), "note": e.note }))
                 .collect();
-            let mut file = json(&job);
+            let mut file = file(&job);
             file["attempts"] = attempts.into();
             file["ledger"] = entries.into();
             super::print(&format!("{file:#}\n"))
         }
+        JobsCommand::Adopt { id, upstream_id, note, force } => {
+            let wish = json!({ "upstream_id": upstream_id, "note": note, "force": force });
+            let done = runtime.block_on(args.desk.desk(&args.config)?.post(&format!("/api/jobs/{id}/adopt"), &wish))?;
+            super::print(&if args.json { format!("{done:#}\n") } else { adopted(&done) })
+        }
+        JobsCommand::WriteOff { id, counts_as, note } => {
+            let counts_as = if *counts_as == CountsAs::Spent { "spent" } else { "free" };
+            let wish = json!({ "as": counts_as, "note": note });
+            let done = runtime.block_on(args.desk.desk(&args.config)?.post(&format!("/api/jobs/{id}/write-off"), &wish))?;
+            let text = |name: &str| done[name].as_str().unwrap_or_default().to_owned();
+            super::print(&if args.json { format!("{done:#}\n") } else { format!("{id} is {} and cost {}.\n", text("state"), text("cost")) })
+        }
     }
+}
+
+/// What became of an adoption, in a sentence for each thing.
+fn adopted(done: &Value) -> String {
+    let text = |name: &str| done[name].as_str().unwrap_or("unknown");
+    let mut told = format!("{} is {}; {} says of it: {}.\n", text("id"), text("state"), text("route"), text("upstream_status"));
+    if let Some(amount) = done["corrected"].as_str() {
+        told.push_str(&format!("It had ended: {amount} was added to what it cost.\n"));
+    }
+    for doubt in done["overruled"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        told.push_str(&format!("Overruled: {doubt}.\n"));
+    }
+    told
 }
 
 const HEAD: [(&str, Align); 9] = [
@@ -102,16 +162,12 @@ fn row(job: &Job) -> Vec<String> {
         job.route.to_string(),
         held.to_string(),
         job.cost.map(|cost| cost.to_string()).unwrap_or_default(),
-        time(job),
+        day_and_time(job.created_at),
     ]
 }
 
-fn time(job: &Job) -> String {
-    jiff::Timestamp::from_millisecond(job.created_at.as_ms()).map(|at| at.strftime("%F %TZ").to_string()).unwrap_or_default()
-}
-
-fn json(job: &Job) -> serde_json::Value {
-    serde_json::json!({
+fn file(job: &Job) -> Value {
+    json!({
         "id": job.id.to_string(),
         "tenant": job.tenant.as_str(),
         "state": job.state.as_str(),

@@ -4,12 +4,14 @@
 //! gateway that is unwell), 2 the command line is.
 
 mod demo;
+mod desk;
 pub mod estimate;
 mod jobs;
 mod key;
 pub mod report;
 mod serve;
 mod simulate;
+mod suspense;
 pub mod table;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -50,8 +52,10 @@ enum Command {
     Estimate(estimate::EstimateArgs),
     /// What was spent, by tenant, route, model and day.
     Report(report::ReportArgs),
-    /// Look at jobs.
+    /// Look at jobs, and decide what the gateway may not: adopt, write off.
     Jobs(jobs::JobsArgs),
+    /// What providers took and no job explains.
+    Suspense(suspense::SuspenseArgs),
     /// The JSON Schema of the policy file, for editors.
     Schema,
     /// Completions for a shell.
@@ -103,6 +107,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Report(args) => report_spend(&args),
         Command::Jobs(args) => jobs::run(&args),
+        Command::Suspense(args) => suspense::run(&args),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "filmgate", &mut std::io::stdout());

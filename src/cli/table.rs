@@ -1,7 +1,9 @@
 //! Tables for terminals: aligned columns, two blanks apart, no borders.
 //!
-//! Knows text only. A control character in a cell is shown as a replacement character, so that a
+//! Knows text and moments only. A control character in a cell is shown as a replacement character, so that a
 //! name cannot move the cursor.
+
+use crate::clock::Timestamp;
 
 /// To which side a column's cells are pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,11 @@ fn laid_out(columns: &[(usize, Align)], row: &[String]) -> String {
     });
     let line = cells.collect::<Vec<_>>().join("  ");
     format!("{}\n", line.trim_end())
+}
+
+/// A moment for people: `2026-11-23 08:00:00Z`.
+pub fn day_and_time(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_ms()).map(|at| at.strftime("%F %TZ").to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

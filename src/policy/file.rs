@@ -51,6 +51,9 @@ pub struct Server {
     pub listen: Option<Placed<String>>,
     /// Address and port for operators: metrics, health, the page. Default `"127.0.0.1:9090"`.
     pub admin: Option<Placed<String>>,
+    /// Names by which operators and scrapers reach `admin`: `["filmgate"]`. Addresses and `localhost` always may; other names are refused.
+    #[serde(default)]
+    pub admin_hosts: Vec<Placed<String>>,
     /// Not in this version yet: put a TLS terminator in front.
     pub tls: Option<Placed<Tls>>,
     /// How clients reach the gateway, for links in answers: `"https://video.example.com"`. Default: what their `Host` header says.

@@ -83,6 +83,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where operators connect.
     pub admin: SocketAddr,
+    /// By which names operators may reach us, beside addresses and `localhost`.
+    pub admin_hosts: Vec<String>,
     /// How clients reach us, for links; taken from their own `Host` if not set.
     pub public_url: Option<String>,
     /// Largest request body, bytes.

@@ -175,6 +175,15 @@ pub(super) fn host_pattern(text: &str) -> Result<(), Wrong> {
     ok.then_some(()).ok_or_else(wrong)
 }
 
+/// One host by its name.
+pub(super) fn host(text: &str) -> Result<(), Wrong> {
+    let wrong = || {
+        let message = format!("{} is not the name of a host", shorten(text));
+        Wrong::new(message, "write a lower-case host name without scheme, port or path: \"filmgate\" or \"gateway.example.com\"")
+    };
+    host_pattern(text).ok().filter(|()| !text.contains('*')).ok_or_else(wrong)
+}
+
 /// A text in quotes, not longer than is useful in a message.
 pub(super) fn shorten(text: &str) -> String {
     if text.chars().count() <= 60 { format!("{text:?}") } else { format!("{:?}…", text.chars().take(60).collect::<String>()) }

@@ -88,6 +88,7 @@ pub fn policy() -> Policy {
         server: Server {
             listen: ([127, 0, 0, 1], 8080).into(),
             admin: ([127, 0, 0, 1], 9090).into(),
+            admin_hosts: Vec::new(),
             public_url: None,
             body_bytes_max: 1 << 20,
             drain: Duration::from_secs(30),

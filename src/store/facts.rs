@@ -124,6 +124,9 @@ pub struct Facts {
     pub outcome: Option<&'static str>,
     /// When to look again.
     pub due_at: Option<Timestamp>,
+    /// Why, for a person, if a person decided it: goes with the line that the step adds to the ledger, or
+    /// is a line of nothing of its own.
+    pub note: Option<String>,
 }
 
 /// Why a step was not written. Nothing was.

@@ -24,6 +24,7 @@ mod clocks;
 mod bad_input;
 mod reloading;
 mod admin;
+mod operating;
 
 mod crashing;
 mod killing;

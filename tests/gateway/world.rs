@@ -257,8 +257,8 @@ impl World {
 
     fn entries(&self) -> Vec<Entry> {
         let books = self.books();
-        let select = "SELECT id, state, upstream_id, price_microusd,
-            (SELECT amount_microusd FROM ledger WHERE job_id = jobs.id AND kind = 'settle'),
+        let select = "SELECT id, state, (SELECT upstream_id FROM attempts WHERE attempts.id = jobs.attempt), price_microusd,
+            (SELECT sum(amount_microusd) FROM ledger WHERE job_id = jobs.id AND kind IN ('settle', 'adjust') AND ended_at_ms IS NOT NULL),
             (SELECT count(*) FROM ledger WHERE job_id = jobs.id AND kind = 'release') FROM jobs";
         let mut rows = books.prepare(select).unwrap();
         rows.query_map([], Entry::read).unwrap().map(Result::unwrap).collect()

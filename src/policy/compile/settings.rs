@@ -45,6 +45,9 @@ pub(super) fn server(file: &file::Server, pass: &mut Pass<'_>) -> Server {
     if let Some(tls) = &file.tls {
         pass.faults.add(&tls.at, "server.tls", "TLS is not in this version yet", "put a TLS terminator in front, and remove `tls`");
     }
+    for (i, host) in file.admin_hosts.iter().enumerate() {
+        pass.keep(&host.at, format_args!("server.admin_hosts[{i}]"), terms::host(&host.value));
+    }
     let body_bytes = file.body_limit.as_ref().and_then(|written| {
         let within = |bytes: u64| {
             let wrong = || Wrong::new("a request body may not be limited to that", "write a size from \"64KiB\" to \"1GiB\"");
@@ -55,6 +58,7 @@ pub(super) fn server(file: &file::Server, pass: &mut Pass<'_>) -> Server {
     Server {
         listen,
         admin,
+        admin_hosts: file.admin_hosts.iter().map(|host| host.value.clone()).collect(),
         public_url: pass.url(format_args!("server.public_url"), &file.public_url),
         body_bytes_max: usize::try_from(body_bytes.unwrap_or(BODY_BYTES_DEFAULT)).unwrap_or(usize::MAX),
         drain: pass.duration(

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::id::{JobId, RouteName};
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
-use crate::store::{Correction, CorrectionError, OpenError, Removed, Unexplained};
+use crate::store::{Correction, CorrectionError, Facts, OpenError, Removed, Unexplained};
 
 fn charge(upstream_id: &str, microusd: i64) -> Unexplained {
     let (route, amount) = (RouteName::new("north"), MicroUsd::new(microusd));
@@ -107,4 +107,39 @@ pub async fn found_after_all(world: World) {
     assert_eq!(world.balance(&route("north"), "total").await, (800_000, 800_000));
     let known = world.store.known_upstream_ids(&RouteName::new("north"), &["up-1".to_owned()]).await.unwrap();
     assert!(known.contains("up-1"));
+}
+
+/// What a person decided has the reason beside the money that it moved, or in a line of its own.
+pub async fn notes(world: World) {
+    let wish = Wish::plain();
+    let noted = |note: &str| Facts { note: Some(note.to_owned()), ..Facts::default() };
+    let kept = world.see(&world.open(&wish).await.unwrap(), Event::Unclear).await;
+    let spent = world.see(&world.open(&wish).await.unwrap(), Event::Unclear).await;
+    let free = world.see(&world.open(&wish).await.unwrap(), Event::Unclear).await;
+    world.learn(&kept, Event::Accepted, Facts { upstream_id: Some("up-1".to_owned()), ..noted("seen there") }).await;
+    world.learn(&spent, Event::WrittenOffSpent, noted("on the bill")).await;
+    world.learn(&free, Event::WrittenOffFree, noted("not on the bill")).await;
+
+    let world = world.restart();
+    for (job, expected) in [
+        (kept, ("adjust", 0, Some("seen there"))),
+        (spent, ("settle", 800_000, Some("on the bill"))),
+        (free, ("release", 800_000, Some("not on the bill"))),
+    ] {
+        let (_, _, ledger) = world.store.job_file(job.id).await.unwrap().unwrap();
+        let lines: Vec<_> = ledger.iter().map(|line| (line.kind.as_str(), line.amount.get(), line.note.as_deref())).collect();
+        assert_eq!(lines, [("hold", 800_000, None), expected]);
+    }
+}
+
+/// A charge went into suspense before the job that it is for was found.
+pub async fn found_in_suspense(world: World) {
+    let job = world.open(&Wish::plain()).await.unwrap();
+    let job = world.see(&job, Event::Unclear).await;
+    world.store.suspend(charge("up-1", 800_000)).await.unwrap();
+    world.store.suspend(charge("up-2", 1)).await.unwrap();
+    let found = Facts { upstream_id: Some("up-1".to_owned()), ..Facts::default() };
+    world.learn(&job, Event::Accepted, found).await;
+    assert_eq!(suspense(&world).await, 1, "what is a job's is in suspense no more");
+    assert_eq!(world.store.unexplained().await.unwrap(), [charge("up-2", 1)]);
 }

@@ -9,7 +9,7 @@ use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::id::{JobId, RouteName};
 use crate::money::MicroUsd;
-use crate::store::{Correction, CorrectionError, StoreError, Unexplained};
+use crate::store::{Correction, CorrectionError, Job, StoreError, Unexplained};
 
 /// The most charges that are listed at once.
 const UNEXPLAINED_MAX: u32 = 10_000;
@@ -30,11 +30,21 @@ pub(super) fn suspend(tx: &mut Tx<'_>, charge: &Unexplained) -> Result<bool, Sto
 
 /// See [`crate::store::Store::explain`].
 pub(super) fn explain(tx: &mut Tx<'_>, route: &RouteName, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, StoreError> {
-    take_back(tx.conn, route.as_str(), upstream_id, note, at)
+    Ok(take_back(tx.conn, route.as_str(), upstream_id, note, at)?)
+}
+
+/// A job turns out to be what a route charged for: if the charge is in suspense, it is taken out.
+pub(super) fn explained_by(conn: &Connection, job: &Job, upstream_id: &str, why: &str, at: Timestamp) -> Result<(), Error> {
+    let route = job.route.as_str();
+    let sql = "SELECT 1 FROM ledger WHERE kind = 'suspense' AND route = ?1 AND upstream_id = ?2";
+    if conn.prepare_cached(sql)?.exists([route, upstream_id])? {
+        take_back(conn, route, upstream_id, &format!("explained by {}: {why}", job.id), at)?;
+    }
+    Ok(())
 }
 
 /// Adds the line that brings a charge's suspense to nothing; whether there was any.
-fn take_back(conn: &Connection, route: &str, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, StoreError> {
+fn take_back(conn: &Connection, route: &str, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, Error> {
     let sql = "SELECT coalesce(sum(amount_microusd), 0) FROM ledger WHERE job_id IS NULL AND route = ?1 AND upstream_id = ?2
         AND kind IN ('suspense', 'adjust')";
     let open: i64 = conn.prepare_cached(sql)?.query_row([route, upstream_id], |row| row.get(0))?;
@@ -81,7 +91,7 @@ pub(super) fn correct(tx: &mut Tx<'_>, correction: &Correction) -> Result<(), Co
     }
     if let Some(upstream_id) = &correction.upstream_id {
         bind(conn, &job.attempt.to_string(), upstream_id)?;
-        take_back(conn, job.route.as_str(), upstream_id, &format!("explained by {id}: {}", correction.note), correction.at)?;
+        explained_by(conn, &job, upstream_id, &correction.note, correction.at)?;
     }
     let sql = "UPDATE balances SET spent_microusd = spent_microusd + ?2
         FROM bookings WHERE bookings.job_id = ?1 AND balances.account = bookings.account AND balances.period = bookings.period";

@@ -119,11 +119,11 @@ fn end_booking(conn: &Connection, account: &str, period: &str, held: i64, cost: 
     }
 }
 
-/// Adds a line to the ledger.
-pub(super) fn enter(conn: &Connection, job: JobId, kind: &str, amount: MicroUsd, at: Timestamp) -> Result<(), Error> {
-    let sql = "INSERT INTO ledger (job_id, kind, amount_microusd, at_ms) VALUES (?1, ?2, ?3, ?4)";
+/// Adds a line to the ledger, with the reason if a person gave one.
+pub(super) fn enter(conn: &Connection, job: JobId, kind: &str, amount: MicroUsd, at: Timestamp, note: Option<&str>) -> Result<(), Error> {
+    let sql = "INSERT INTO ledger (job_id, kind, amount_microusd, at_ms, note) VALUES (?1, ?2, ?3, ?4, ?5)";
     let at = in_order(conn, at)?;
-    conn.prepare_cached(sql)?.execute(params![job.to_string(), kind, amount.get(), at.as_ms()])?;
+    conn.prepare_cached(sql)?.execute(params![job.to_string(), kind, amount.get(), at.as_ms(), note])?;
     Ok(())
 }
 

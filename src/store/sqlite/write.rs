@@ -7,10 +7,10 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, params};
 
 use super::fault::is_duplicate;
-use super::money;
 use super::rows::{advance, insert, job, job_by_id, select_jobs};
 use super::wishes;
 use super::writer::Tx;
+use super::{corrections, money};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::crash;
@@ -71,7 +71,7 @@ pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Re
     for booking in &new.bookings {
         money::book(conn, job.id, booking, job.ceiling)?;
     }
-    money::enter(conn, job.id, "hold", job.ceiling, new.at)?;
+    money::enter(conn, job.id, "hold", job.ceiling, new.at, None)?;
     write_attempt(conn, &job, attempt)?;
     Ok(tx.changed(job))
 }
@@ -138,8 +138,11 @@ pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts:
         return Err(ApplyError::Store(StoreError::Damaged(format!("{id} cannot go from {} to {}", step.from, step.to))));
     }
     tell_attempt(conn, &job, step, &facts)?;
+    if let Some(upstream_id) = facts.upstream_id.as_deref().filter(|found| job.upstream_id.as_deref() != Some(*found)) {
+        corrections::explained_by(conn, &job, upstream_id, "found again", at)?;
+    }
     let due_at = facts.due_at;
-    let reported_cost = facts.reported_cost;
+    let (reported_cost, note) = (facts.reported_cost, facts.note.clone());
     learn(&mut job, step, facts);
 
     if step.from.is_in_flight() && !step.to.is_in_flight() {
@@ -151,8 +154,11 @@ pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts:
     match step.hold {
         Hold::Keep if step.to == State::Reserved => money::take_back(conn, id, &Account::Route(job.route.clone()))?,
         Hold::Keep => {}
-        Hold::Settle => settle(conn, &mut job, reported_cost, at)?,
-        Hold::Release => release(conn, &mut job, at)?,
+        Hold::Settle => settle(conn, &mut job, reported_cost, at, note.as_deref())?,
+        Hold::Release => release(conn, &mut job, at, note.as_deref())?,
+    }
+    if let Some(note) = note.as_deref().filter(|_| step.hold == Hold::Keep) {
+        money::enter(conn, id, "adjust", MicroUsd::ZERO, at, Some(note))?;
     }
     if !advance(conn, &job, due_at)? {
         return Err(ApplyError::Moved);
@@ -194,23 +200,23 @@ fn learn(job: &mut Job, step: Step, facts: Facts) {
 
 /// Turns the hold into spend, at what the route says it cost, else at its price. What a route took
 /// above the hold is nobody's to pay: it is written down as overrun, for the operator.
-fn settle(conn: &Connection, job: &mut Job, reported: Option<MicroUsd>, at: Timestamp) -> Result<(), StoreError> {
+fn settle(conn: &Connection, job: &mut Job, reported: Option<MicroUsd>, at: Timestamp, note: Option<&str>) -> Result<(), StoreError> {
     let asked = reported.filter(|cost| !cost.is_negative()).unwrap_or(job.price);
     let cost = asked.min(job.ceiling);
     money::end_hold(conn, job.id, cost)?;
     crash::point("mid_settle");
-    money::enter(conn, job.id, "settle", cost, at)?;
+    money::enter(conn, job.id, "settle", cost, at, note)?;
     if let Some(over) = asked.minus(cost).filter(|over| *over > MicroUsd::ZERO) {
-        money::enter(conn, job.id, "overrun", over, at)?;
+        money::enter(conn, job.id, "overrun", over, at, None)?;
     }
     end(job, cost, at);
     Ok(())
 }
 
 /// Gives the hold back whole.
-fn release(conn: &Connection, job: &mut Job, at: Timestamp) -> Result<(), StoreError> {
+fn release(conn: &Connection, job: &mut Job, at: Timestamp, note: Option<&str>) -> Result<(), StoreError> {
     money::end_hold(conn, job.id, MicroUsd::ZERO)?;
-    money::enter(conn, job.id, "release", job.ceiling, at)?;
+    money::enter(conn, job.id, "release", job.ceiling, at, note)?;
     end(job, MicroUsd::ZERO, at);
     Ok(())
 }

@@ -1,0 +1,135 @@
+//! Acts: what an operator changes, as `POST` with JSON. The door has looked at who asks.
+//!
+//! Reads what is asked for, hands it to `operator`, and says how it went in a status and a sentence.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{as_json, error};
+use crate::gateway::Gateway;
+use crate::id::{JobId, RouteName};
+use crate::operator::{self, Adoption, Declined, WriteOff};
+use crate::ops;
+use crate::reload::Looked;
+use crate::reply::Reply;
+
+/// Largest body, bytes.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// For a whole body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `POST /api/jobs/{id}/adopt`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Adopt {
+    upstream_id: String,
+    note: Option<String>,
+    #[serde(default)]
+    force: bool,
+}
+
+/// `POST /api/jobs/{id}/write-off`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WriteOffAs {
+    r#as: CountsAs,
+    note: String,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CountsAs {
+    Spent,
+    Free,
+}
+
+/// `POST /api/suspense/explain`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Explain {
+    route: String,
+    upstream_id: String,
+    note: String,
+}
+
+/// Does what is asked for.
+pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path().to_owned();
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let done = match segments.as_slice() {
+        ["api", "reload"] => return reload(gw).await,
+        ["api", "jobs", id, "adopt"] => adopt(gw, id, request).await,
+        ["api", "jobs", id, "write-off"] => write_off(gw, id, request).await,
+        ["api", "suspense", "explain"] => explain(gw, request).await,
+        _ => return error(StatusCode::NOT_FOUND, "nothing here is done by POST"),
+    };
+    done.map_or_else(|why| declined(&why), |done| as_json(&done))
+}
+
+async fn reload(gw: &Arc<Gateway>) -> Reply {
+    match ops::reload(gw).await {
+        Looked::Same => as_json(&json!({ "loaded": true, "changes": [] })),
+        Looked::Swapped(changes) => as_json(&json!({ "loaded": true, "changes": changes })),
+        Looked::Refused(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
+    }
+}
+
+async fn adopt(gw: &Gateway, id: &str, request: Request<Incoming>) -> Result<Value, Declined> {
+    let id = job_id(id)?;
+    let Adopt { upstream_id, note, force } = body(request).await?;
+    let adopted = operator::adopt(gw, &Adoption { id, upstream_id, note, force }).await?;
+    Ok(json!({
+        "id": id.to_string(),
+        "state": adopted.job.state.as_str(),
+        "route": adopted.job.route.as_str(),
+        "upstream_status": adopted.upstream_status,
+        "corrected": adopted.corrected.map(|amount| amount.to_string()),
+        "overruled": adopted.overruled,
+    }))
+}
+
+async fn write_off(gw: &Gateway, id: &str, request: Request<Incoming>) -> Result<Value, Declined> {
+    let id = job_id(id)?;
+    let WriteOffAs { r#as: counts_as, note } = body(request).await?;
+    let counts_as = match counts_as {
+        CountsAs::Spent => WriteOff::Spent,
+        CountsAs::Free => WriteOff::Free,
+    };
+    let job = operator::write_off(gw, id, counts_as, &note).await?;
+    Ok(json!({ "id": id.to_string(), "state": job.state.as_str(), "cost": job.cost.map(|cost| cost.to_string()) }))
+}
+
+async fn explain(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Declined> {
+    let Explain { route, upstream_id, note } = body(request).await?;
+    operator::explain(gw, &RouteName::new(route), &upstream_id, &note).await?;
+    Ok(json!({ "explained": true }))
+}
+
+fn job_id(text: &str) -> Result<JobId, Declined> {
+    text.parse().map_err(|_| Declined::Unknown("no job has such an id".to_owned()))
+}
+
+/// Reads a body of JSON.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Declined> {
+    let read = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
+    let body = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| Declined::Invalid("the body did not come in time".to_owned()))?;
+    let body = body.map_err(|why| Declined::Invalid(format!("the body could not be read: {why}")))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|why| Declined::Invalid(format!("this is not what is done here: {why}")))
+}
+
+fn declined(why: &Declined) -> Reply {
+    let status = match why {
+        Declined::Invalid(_) => StatusCode::BAD_REQUEST,
+        Declined::Unknown(_) => StatusCode::NOT_FOUND,
+        Declined::Unfit(_) => StatusCode::CONFLICT,
+        Declined::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    error(status, &why.to_string())
+}

@@ -1,0 +1,88 @@
+//! Talking to the gateway that runs, at its admin listener: its books are its alone to write.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// To connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For an answer: a provider's whole list may have to be read for it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// Largest answer, bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Where the running gateway is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DeskArgs {
+    /// The running gateway's admin listener; by default what the policy file says.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
+/// The running gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk {
+    address: SocketAddr,
+}
+
+impl DeskArgs {
+    /// The gateway at that address, or at the one in the policy file.
+    pub fn desk(&self, config: &Path) -> anyhow::Result<Desk> {
+        let mut address = match self.admin {
+            Some(address) => address,
+            None => super::policy(config)?.server.admin,
+        };
+        if address.ip().is_unspecified() {
+            address.set_ip([127, 0, 0, 1].into());
+        }
+        Ok(Desk { address })
+    }
+}
+
+impl Desk {
+    /// Has something done.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        read(self.ask(Method::POST, path, Bytes::from(body.to_string())).await?).await
+    }
+
+    /// One exchange on a connection of its own: the head of the answer, its body still on the wire.
+    pub async fn ask(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {
+        let address = self.address;
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let request = Request::builder().method(method).uri(format!("http://{address}{path}"));
+        let request = request.header("x-filmgate-admin", "1").header(CONTENT_TYPE, "application/json").body(Full::new(body))?;
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, client.request(request)).await.context("the gateway did not answer in time")?;
+        sent.map_err(|why| match why.is_connect() {
+            true => anyhow::anyhow!(
+                "no gateway answers at {address}, and only the one that runs can write its books: start it with `filmgate serve`, or say with --admin where it is"
+            ),
+            false => anyhow::anyhow!("the gateway at {address} cut the line: {why}"),
+        })
+    }
+}
+
+/// What an answer says, or why there is none.
+pub async fn read(answer: Response<Incoming>) -> anyhow::Result<Value> {
+    let (head, body) = answer.into_parts();
+    let body =
+        Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|why| anyhow::anyhow!("the answer broke off: {why}"))?.to_bytes();
+    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    match (head.status, value["error"]["message"].as_str()) {
+        (StatusCode::OK, _) => Ok(value),
+        (_, Some(why)) => bail!("{why}"),
+        (status, None) => bail!("the gateway answered {status}; is it the same version?"),
+    }
+}

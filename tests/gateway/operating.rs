@@ -1,0 +1,188 @@
+//! What an operator does by hand: adopt, write off, explain; and who may do it.
+
+use std::process::Output;
+
+use filmgate::simulator::{Fault, Faults};
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client, Part};
+use crate::process::Site;
+use crate::things::png;
+use crate::world::{World, eventually, id, openai, tenant};
+
+fn whale() -> Value {
+    json!({ "prompt": "a whale" })
+}
+
+/// An operator whose acts are taken for their own.
+fn operator(world: &World) -> Client {
+    world.operator().with("x-filmgate-admin", "1")
+}
+
+async fn adopt(world: &World, video: &Value, upstream_id: &str, force: bool) -> Answer {
+    let path = format!("/api/jobs/{}/adopt", id(video));
+    operator(world).post(&path, &json!({ "upstream_id": upstream_id, "note": "seen on their page", "force": force })).await
+}
+
+async fn write_off(world: &World, video: &Value, counts_as: &str) -> Answer {
+    let path = format!("/api/jobs/{}/write-off", id(video));
+    operator(world).post(&path, &json!({ "as": counts_as, "note": "asked their support" })).await
+}
+
+/// What happens to a job's money, as the ledger has it.
+fn ledger(world: &World, video: &Value) -> Vec<(String, i64, Option<String>)> {
+    let books = world.books();
+    let mut rows = books.prepare("SELECT kind, amount_microusd, note FROM ledger WHERE job_id = ?1 ORDER BY number").unwrap();
+    rows.query_map([id(video)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect()
+}
+
+/// Two tenants wish the same, and both answers are lost: nobody can tell whose is which but by hand.
+async fn mixed_up(script: [Fault; 2]) -> (World, Value, Value) {
+    let world = World::start(&[openai("openai", ""), tenant("acme", ""), tenant("rival", "")]).await;
+    world.misbehave(Faults { script: script.into(), ..Faults::default() });
+    let first = world.tenant("acme").ordered(&whale()).await;
+    let second = world.tenant("rival").ordered(&whale()).await;
+    eventually("both are unknown", || world.jobs_in("unknown") == 2).await;
+    (world, first, second)
+}
+
+#[tokio::test]
+async fn an_unknown_job_is_adopted_by_hand_if_it_is_what_the_provider_has() {
+    let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::AcceptThenCut]).await;
+    let made = world.tenant("acme").made(&json!({ "prompt": "a whale", "seconds": "8" })).await;
+    let ids: Vec<String> = world.simulator.bill().jobs.iter().map(|job| job.upstream_id.clone()).collect();
+
+    for (upstream_id, why) in
+        [("video_nobody", "does not know video_nobody"), (ids[2].as_str(), "another job already is"), ("", "visible characters")]
+    {
+        let told = adopt(&world, &first, upstream_id, false).await;
+        assert!([400, 409].contains(&told.status) && told.message().contains(why), "{upstream_id}: {told:?}");
+    }
+    let adopted = adopt(&world, &first, &ids[0], false).await.ok().json();
+    assert_eq!((&adopted["state"], &adopted["overruled"], &adopted["corrected"]), (&json!("accepted"), &json!([]), &Value::Null));
+    assert!(adopt(&world, &second, &ids[0], true).await.message().contains("another job already is"), "not even by force");
+    adopt(&world, &second, &ids[1], false).await.ok();
+    for (who, video) in [("acme", &first), ("rival", &second)] {
+        assert_eq!(world.tenant(who).ended(id(video)).await["status"], "completed");
+        let note = format!("adopted by the operator as {}: seen on their page", ids[usize::from(who == "rival")]);
+        let expected = [("hold", 400_000, None), ("adjust", 0, Some(note)), ("settle", 400_000, None)];
+        assert_eq!(ledger(&world, video), expected.map(|(kind, amount, note)| (kind.to_owned(), amount, note)));
+    }
+    assert!(adopt(&world, &made, &ids[0], true).await.message().contains("is completed"));
+    assert!(world.log().contains("audit=\"adopt\""), "what was done by hand is told to the log");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_looks_otherwise_is_adopted_only_by_force() {
+    let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::CutBeforeRead]).await;
+    world.misbehave(Faults { script: [Fault::AcceptThenCut].into(), ..Faults::default() });
+    let picture = png(720, 1280);
+    let form = [Part::Text("prompt", "a whale"), Part::Text("seconds", "8"), Part::File("input_reference", "image/png", &picture)];
+    let third = world.tenant("acme").client.post_form("/v1/videos", &form).await.ok().json();
+    eventually("it is unknown", || world.jobs_in("unknown") == 3).await;
+    let ids: Vec<String> = world.simulator.bill().jobs.iter().map(|job| job.upstream_id.clone()).collect();
+
+    let told = adopt(&world, &second, &ids[1], false).await;
+    assert_eq!(told.status, 409);
+    assert!(told.message().contains("its length is 8 and not 4") && told.message().contains("force"), "{}", told.message());
+    let told = adopt(&world, &third, &ids[1], false).await;
+    assert!(told.message().contains("no list shows"), "{}", told.message());
+    let adopted = adopt(&world, &third, &ids[1], true).await.ok().json();
+    assert_eq!(adopted["overruled"].as_array().unwrap().len(), 1, "{adopted}");
+    world.tenant("acme").ended(id(&third)).await;
+    adopt(&world, &first, &ids[0], false).await.ok();
+    write_off(&world, &second, "free").await.ok();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_has_no_evidence_is_written_off_and_corrected_when_it_turns_up() {
+    let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::AcceptThenCut]).await;
+    let made = world.tenant("acme").made(&json!({ "prompt": "a whale", "seconds": "8" })).await;
+    let told = write_off(&world, &made, "spent").await;
+    assert!(told.status == 409 && told.message().contains("it has ended and cost 0.80"), "{told:?}");
+    let unnamed = json!({ "as": "spent", "note": " " });
+    assert_eq!(operator(&world).post(&format!("/api/jobs/{}/write-off", id(&first)), &unnamed).await.status, 400);
+    assert_eq!(operator(&world).post(&format!("/api/jobs/{}/write-off", id(&first)), &json!({ "as": "maybe" })).await.status, 400);
+    let nobody = json!({ "id": "video_00000000000000000000000000000000" });
+    assert_eq!(write_off(&world, &nobody, "spent").await.status, 404);
+
+    let spent = write_off(&world, &first, "spent").await.ok().json();
+    assert_eq!((&spent["state"], &spent["cost"]), (&json!("failed"), &json!("0.40")));
+    let free = write_off(&world, &second, "free").await.ok().json();
+    assert_eq!((&free["state"], &free["cost"]), (&json!("released"), &json!("0.00")));
+    let video = world.tenant("rival").video(id(&second)).await;
+    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("failed"), &json!("upstream_outcome_unknown")));
+    let note = Some("written off by the operator: asked their support".to_owned());
+    assert_eq!(ledger(&world, &second)[1], ("release".to_owned(), 400_000, note));
+    assert_eq!((world.spent("tenant:acme"), world.spent("tenant:rival")), (1_200_000, 0));
+
+    // The provider charged for both, as it turns out.
+    let ids: Vec<String> = world.simulator.bill().jobs.iter().map(|job| job.upstream_id.clone()).collect();
+    let adopted = adopt(&world, &second, &ids[1], false).await.ok().json();
+    assert_eq!((&adopted["state"], &adopted["corrected"]), (&json!("released"), &json!("0.40")));
+    assert_eq!(adopt(&world, &first, &ids[0], false).await.ok().json()["corrected"], "0.00");
+    assert_eq!((world.spent("tenant:acme"), world.spent("tenant:rival")), (1_200_000, 400_000));
+    assert_eq!(adopt(&world, &second, &ids[1], true).await.status, 409, "once");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_can_neither_read_nor_act() {
+    let world = World::start(&[openai("openai", ""), tenant("acme", "")]).await;
+    let evil = world.operator().with("host", "evil.example:9090");
+    for path in ["/api/jobs", "/api/status", "/metrics", "/"] {
+        let told = evil.get(path).await;
+        assert!(told.status == 403 && told.message().contains("admin_hosts"), "{path}: {told:?}");
+    }
+    assert_eq!(evil.get("/healthz").await.status, 200);
+    assert_eq!(evil.with("x-filmgate-admin", "1").post("/api/reload", &json!({})).await.status, 403);
+    assert_eq!(world.operator().post("/api/reload", &json!({})).await.status, 403, "without the header");
+    let crossed = operator(&world).with("origin", "http://evil.example");
+    assert_eq!(crossed.post("/api/reload", &json!({})).await.status, 403);
+    let form = operator(&world).ask("POST", "/api/reload", Some("text/plain"), "{}").await.unwrap();
+    assert_eq!(form.status, 403);
+    operator(&world).post("/api/reload", &json!({})).await.ok();
+    world.end().await;
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// On several threads: the provider has to answer while a command runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_write_through_the_gateway_that_runs_and_say_so_where_none_does() {
+    let site = Site::new(1_000, 0, &[openai("openai", ""), tenant("acme", ""), tenant("rival", "")]).await;
+    let gateway = site.gateway().await;
+    site.simulator.set_faults(Faults { script: [Fault::AcceptThenCut, Fault::AcceptThenCut].into(), ..Faults::default() });
+    let mut videos = Vec::new();
+    for who in ["acme", "rival"] {
+        videos.push(gateway.tenant(who).post("/v1/videos", &whale()).await.ok().json());
+    }
+    let upstream_id = site.simulator.bill().jobs[0].upstream_id.clone();
+    let (admin, config) = (gateway.admin.to_string(), site.policy_file().display().to_string());
+    let jobs = |args: &[&str]| {
+        let all: Vec<&str> = ["jobs", "--config", &config, "--admin", &admin].into_iter().chain(args.iter().copied()).collect();
+        site.run(&all)
+    };
+
+    let told = jobs(&["adopt", id(&videos[0]), "video_nobody"]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(err(&told).contains("openai does not know video_nobody"), "{}", err(&told));
+    let told = jobs(&["adopt", id(&videos[0]), &upstream_id, "--json"]);
+    assert_eq!(told.status.code(), Some(0), "{}", err(&told));
+    assert_eq!(serde_json::from_slice::<Value>(&told.stdout).unwrap()["state"], "accepted");
+    let told = jobs(&["write-off", id(&videos[1]), "--as", "spent", "--note", "on the bill"]);
+    assert_eq!(String::from_utf8_lossy(&told.stdout), format!("{} is failed and cost 0.40.\n", id(&videos[1])));
+    assert_eq!(jobs(&["write-off", id(&videos[1]), "--as", "spent"]).status.code(), Some(2), "a reason is needed");
+    site.until_quiet().await;
+    assert!(gateway.process.log().contains("audit=\"write_off\""), "{}", gateway.process.log());
+    assert!(!gateway.process.log().contains("whale"));
+
+    gateway.process.kill();
+    let told = jobs(&["write-off", id(&videos[1]), "--as", "free", "--note", "not on the bill"]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(err(&told).contains(&admin) && err(&told).contains("filmgate serve"), "{}", err(&told));
+}
