@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::emergency::Emergency;
 use crate::gateway::Gateway;
 use crate::health::Health;
 use crate::limits::Limits;
@@ -68,6 +69,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     }
     let store = open_store(&policy)?;
     agree_on_time(&clock, &*store).await?;
+    let journal = &policy.emergency_journal;
+    let emergency = Arc::new(Emergency::open(journal).with_context(|| format!("cannot read {}", journal.display()))?);
+    jobs::replay(&*store, &emergency, clock.now()).await?;
     let unknown = store.recover(clock.now()).await?;
     if unknown > 0 {
         warn!(jobs = unknown, "submissions were under way when the gateway last stopped; they are looked for upstream");
@@ -84,6 +88,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         policy: Current::new(policy),
         reloader,
         store,
+        emergency,
         upstream: Upstream::new(),
         simulator: OnceCell::new(),
         limits: Limits::default(),

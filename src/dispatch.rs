@@ -5,6 +5,7 @@
 //!
 //! Runs in a task of its own, because the client may hang up and the money may not.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use tracing::{error, info, warn};
 
 use crate::budget::{Account, Booking};
 use crate::crash;
+use crate::emergency::{Emergency, Entry};
 use crate::gateway::Gateway;
-use crate::id::AttemptId;
+use crate::id::{AttemptId, JobId};
 use crate::job::{Event, State, step};
 use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
@@ -34,12 +36,21 @@ const FULL_WAIT: Duration = Duration::from_secs(10);
 pub struct Order {
     /// What is written down.
     pub job: NewJob,
+    /// Written down already, by an earlier sending whose process died between two routes.
+    pub reserved: Option<Arc<Job>>,
     /// Whom to ask.
     pub plan: Plan,
     /// What to ask for.
     pub parts: Parts,
     /// When the request came in.
     pub begun: Instant,
+}
+
+impl Order {
+    /// The job's id.
+    pub fn id(&self) -> JobId {
+        self.job.id
+    }
 }
 
 /// What a submission is made of, beside what the candidate decides.
@@ -56,7 +67,7 @@ pub struct Parts {
 /// Asks the routes. `on_disk` is told once the job is durable; the result comes when its outcome is known.
 pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<Job>>) -> Result<Arc<Job>, Refusal> {
     let mut on_disk = Some(on_disk);
-    let mut job: Option<Arc<Job>> = None;
+    let mut job = order.reserved;
     let mut turned = Turned::default();
     let mut waited = Duration::ZERO;
     let mut before = None;
@@ -82,6 +93,8 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
                 turned.capped(candidate);
                 continue;
             }
+            // Between two routes another sending of the same wish took it on: what it finds out is the answer.
+            Err(OpenError::Moved) if job.is_some() => return taken_on(gw, &order.job).await,
             Err(error) => return Err(turn_down(error, order.job.ceiling)),
         };
         crash::point("after_hold");
@@ -118,6 +131,12 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         write_down(gw, job, Event::Exhausted, Facts { error, ..Facts::default() }).await?;
     }
     Err(turned.refusal(order.job.ceiling))
+}
+
+/// The job as whoever goes on with it has it.
+async fn taken_on(gw: &Gateway, job: &NewJob) -> Result<Arc<Job>, Refusal> {
+    let now = gw.store.job(&job.tenant, job.id).await?.filter(|now| now.state != State::Released);
+    now.ok_or(Refusal::NoRoute { why: "another sending asked everybody else".to_owned(), wait: FULL_WAIT })
 }
 
 /// The plan's order, with routes that did not answer lately asked last.
@@ -240,10 +259,11 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
 
 /// Writes what is known of an attempt, for as long as it takes up to a bound.
 ///
-/// Past the bound the job's row still says `submitting`, which is the truth a restart recovers from; the
-/// upstream's id goes to the log so that a person could do it too.
+/// Past the bound the job's row still says `submitting`, which is the truth a restart recovers from; an
+/// upstream's id is in the emergency journal by then, and is taken over from there.
 pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Facts) -> Result<Arc<Job>, Refusal> {
     let mut wait = Duration::from_millis(50);
+    let mut noted = None;
     let give_up = tokio::time::Instant::now() + WRITE_DOWN_FOR;
     loop {
         if event == Event::Accepted && job.upstream_id.is_some() && job.upstream_id == facts.upstream_id {
@@ -259,6 +279,9 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
                 if job.state.is_final() {
                     gw.metrics.ended(&job);
                 }
+                if let Some(attempt) = noted {
+                    in_emergency(gw, move |journal| journal.applied(&[attempt])).await;
+                }
                 return Ok(job);
             }
             Err(ApplyError::Duplicate(upstream_id)) => {
@@ -272,6 +295,11 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
             },
             Err(ApplyError::Store(why)) => {
                 error!(job.id = %job.id, ?event, upstream.id = facts.upstream_id, %why, "an outcome cannot be written down yet");
+                if let (None, Some(upstream_id)) = (noted, &facts.upstream_id) {
+                    let (attempt, route, at) = (job.attempt, job.route.clone(), gw.clock.now());
+                    let entry = Entry { attempt, job: job.id, route, upstream_id: upstream_id.clone(), at };
+                    noted = in_emergency(gw, move |journal| journal.write(entry)).await.then_some(attempt);
+                }
                 tokio::time::sleep(wait).await;
             }
         }
@@ -280,6 +308,14 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
             return if job.state == State::Submitting && event != Event::Rejected { Ok(job) } else { Err(Refusal::Internal) };
         }
     }
+}
+
+/// Does something with the emergency journal; whether it worked.
+async fn in_emergency(gw: &Gateway, work: impl FnOnce(&Emergency) -> io::Result<()> + Send + 'static) -> bool {
+    let journal = gw.emergency.clone();
+    let done = tokio::task::spawn_blocking(move || work(&journal)).await;
+    let done = done.unwrap_or_else(|died| Err(io::Error::other(died)));
+    done.inspect_err(|why| error!(%why, "the emergency journal cannot be written")).is_ok()
 }
 
 /// Why nothing was opened.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
+use crate::emergency::Emergency;
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
@@ -28,6 +29,8 @@ pub struct Gateway {
     pub reloader: Reloader,
     /// Everything durable.
     pub store: Arc<dyn Store>,
+    /// For what the store did not take in time.
+    pub emergency: Arc<Emergency>,
     /// The way out.
     pub upstream: Upstream,
     /// Requests per minute.

@@ -40,6 +40,7 @@ mod sendings;
 mod health;
 mod metrics;
 mod standing;
+mod emergency;
 mod store;
 
 // Rules: decisions without side effects.

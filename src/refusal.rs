@@ -58,6 +58,8 @@ pub enum Refusal {
     NoPlan(NoPlan),
     /// The idempotency key is none.
     BadKey,
+    /// The tenant has to send one and did not.
+    KeyRequired,
     /// The idempotency key names another wish.
     KeyReused,
     /// The idempotency key's first request is still under way.
@@ -165,6 +167,7 @@ impl Refusal {
             Self::Unsupported(what) => client(S::BAD_REQUEST, "unsupported", what),
             Self::NoPlan(why) => no_plan(why),
             Self::BadKey => client(S::BAD_REQUEST, "invalid_idempotency_key", "An Idempotency-Key is one header of 1 to 255 visible ASCII characters."),
+            Self::KeyRequired => client(S::BAD_REQUEST, "idempotency_key_required", "This gateway takes your requests only with an Idempotency-Key header: a key of your own for each video that you want."),
             Self::KeyReused => client(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new key for a new video."),
             Self::KeyInUse => client(S::CONFLICT, "idempotency_key_in_use", "The first request with this Idempotency-Key is still under way.").again(1),
             Self::Denied => client(S::BAD_REQUEST, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt"),

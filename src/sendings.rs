@@ -5,7 +5,7 @@
 //! until the resend that it explains; and a job that somebody asked about is known to its client. All of
 //! it in memory and bounded: forgetting errs towards too few paid jobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::id::{JobId, TenantName};
 pub const AGAIN_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Young jobs that somebody asked about.
 const SEEN_MAX: usize = 100_000;
+/// Jobs whose client hung up before it was answered; past that all are forgotten.
+const CUT_OFF_MAX: usize = 10_000;
 /// Kinds of refusals that are remembered; past that, those that are too old are forgotten first, then all.
 const REFUSED_MAX: usize = 10_000;
 
@@ -25,16 +27,24 @@ const REFUSED_MAX: usize = 10_000;
 /// before that was read), and how often it had been sent before.
 type Refused = (TenantName, Option<[u8; 32]>, u32);
 
+/// Jobs whose client hung up before it was answered, by whose they are and what was wished for.
+#[derive(Debug, Default)]
+struct CutOff {
+    jobs: HashMap<(TenantName, [u8; 32]), VecDeque<JobId>>,
+    count: usize,
+}
+
 /// The memory.
 #[derive(Debug)]
 pub struct Sendings {
     seen: Cache<JobId, ()>,
+    cut_off: Mutex<CutOff>,
     refused: Mutex<HashMap<Refused, (u32, Timestamp)>>,
 }
 
 impl Default for Sendings {
     fn default() -> Self {
-        Self { seen: Cache::new(SEEN_MAX), refused: Mutex::new(HashMap::new()) }
+        Self { seen: Cache::new(SEEN_MAX), cut_off: Mutex::default(), refused: Mutex::new(HashMap::new()) }
     }
 }
 
@@ -49,6 +59,26 @@ impl Sendings {
     /// Whether somebody asked about it.
     pub fn has_seen(&self, id: JobId) -> bool {
         self.seen.contains_key(&id)
+    }
+
+    /// A create is about to be answered with this job. If what this returns is dropped before it is told of
+    /// the answer, nobody was there to hear it.
+    pub fn answering(&self, tenant: &TenantName, fingerprint: [u8; 32], id: JobId) -> Answering<'_> {
+        Answering { sendings: self, of: Some((tenant.clone(), fingerprint)), id }
+    }
+
+    /// A job that was wished for in these words and whose client hung up before it was answered: the oldest
+    /// that nobody has taken yet.
+    pub fn take_cut_off(&self, tenant: &TenantName, fingerprint: [u8; 32]) -> Option<JobId> {
+        let mut cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
+        let alike = (tenant.clone(), fingerprint);
+        let jobs = cut_off.jobs.get_mut(&alike)?;
+        let oldest = jobs.pop_front();
+        if jobs.is_empty() {
+            cut_off.jobs.remove(&alike);
+        }
+        cut_off.count = cut_off.count.saturating_sub(usize::from(oldest.is_some()));
+        oldest
     }
 
     /// The `sent`-th sending of a create was refused with an invitation to come back.
@@ -82,11 +112,52 @@ impl Sendings {
     }
 }
 
+/// A create whose client waits for its answer.
+#[derive(Debug)]
+pub struct Answering<'a> {
+    sendings: &'a Sendings,
+    of: Option<(TenantName, [u8; 32])>,
+    id: JobId,
+}
+
+impl Answering<'_> {
+    /// There is an answer, and somebody to give it to.
+    pub fn answered(mut self) {
+        self.of = None;
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        let Some(of) = self.of.take() else { return };
+        let mut cut_off = self.sendings.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
+        if cut_off.count >= CUT_OFF_MAX {
+            *cut_off = CutOff::default();
+        }
+        cut_off.count += 1;
+        cut_off.jobs.entry(of).or_default().push_back(self.id);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Sendings;
     use crate::clock::Timestamp;
-    use crate::id::TenantName;
+    use crate::id::{JobId, TenantName};
+
+    #[test]
+    fn who_hangs_up_is_remembered() {
+        let (sendings, acme) = (Sendings::default(), TenantName::new("acme"));
+        let (heard, unheard) = (JobId::mint(), [JobId::mint(), JobId::mint()]);
+        sendings.answering(&acme, [1; 32], heard).answered();
+        for id in unheard {
+            drop(sendings.answering(&acme, [1; 32], id));
+        }
+        let take = || sendings.take_cut_off(&acme, [1; 32]);
+        assert_eq!(sendings.take_cut_off(&acme, [2; 32]), None);
+        assert_eq!(sendings.take_cut_off(&TenantName::new("other"), [1; 32]), None);
+        assert_eq!([take(), take(), take()], [Some(unheard[0]), Some(unheard[1]), None]);
+    }
 
     #[test]
     fn each_refusal_explains_one_resend() {

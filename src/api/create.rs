@@ -58,6 +58,9 @@ struct Known {
 /// Makes a clip.
 pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let sending = Sending::of(request.headers())?;
+    if sending.key.is_none() && caller.tenant.require_idempotency_key {
+        return Err(Refusal::KeyRequired);
+    }
     let mut fingerprint = None;
     let made = make(gw, &caller, making, request, &sending, &mut fingerprint).await;
     if made.as_ref().is_err_and(Refusal::invites_again) {
@@ -84,18 +87,37 @@ async fn make(
     let wish = wish(caller, making, form, gw.clock.now().utc_date())?;
     guard(&caller.policy.guard, &wish)?;
     let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));
-    if let Some(Earlier { job, how }) = sending.earlier(gw, caller, &fingerprint).await? {
-        let mut reply = reply::json(view::as_created(gw, caller, &job));
-        reply.headers_mut().insert(REPLAYED, HeaderValue::from_static(how));
-        headers(gw, caller, &job, passed, &mut reply).await;
-        return Ok(reply);
-    }
+    let reserved = match sending.earlier(gw, caller, &fingerprint).await? {
+        // Whoever was sending it is gone, and nothing of it is at any provider: this sending goes on with it.
+        Some(Earlier { job, .. }) if job.state == State::Reserved => Some(job),
+        Some(earlier) => return Ok(answer(gw, caller, &earlier.job, passed, Some(earlier.how)).await),
+        None => None,
+    };
 
-    let order = order(gw, caller, wish, begun, Known { fingerprint, idempotency_key: sending.key.clone() }).await?;
-    let job = detached(gw, order, caller.policy.defaults.answer_after).await?;
-    let mut reply = reply::json(view::video(gw, caller, &job));
-    headers(gw, caller, &job, passed, &mut reply).await;
-    Ok(reply)
+    let known = Known { fingerprint, idempotency_key: sending.key.clone() };
+    let order = order(gw, caller, wish, begun, known, reserved).await?;
+    let answering = gw.sendings.answering(&caller.tenant.name, fingerprint, order.id());
+    let made = detached(gw, order, caller.policy.defaults.answer_after).await;
+    answering.answered();
+    match made {
+        Ok(job) => Ok(answer(gw, caller, &job, passed, None).await),
+        // Another sending with this key was a moment faster.
+        Err(Refusal::KeyInUse) => match sending.earlier(gw, caller, &fingerprint).await? {
+            Some(earlier) => Ok(answer(gw, caller, &earlier.job, passed, Some(earlier.how)).await),
+            None => Err(Refusal::KeyInUse),
+        },
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The answer to a creation: the same bytes whenever it is asked for again.
+async fn answer(gw: &Gateway, caller: &Caller, job: &Job, passed: Option<Passed>, replayed: Option<&'static str>) -> Reply {
+    let mut reply = reply::json(view::as_created(gw, caller, job));
+    if let Some(how) = replayed {
+        reply.headers_mut().insert(REPLAYED, HeaderValue::from_static(how));
+    }
+    headers(gw, caller, job, passed, &mut reply).await;
+    reply
 }
 
 /// What a wish would cost, without making it.
@@ -132,8 +154,15 @@ fn guard(guard: &Guard, wish: &Wish) -> Result<(), Refusal> {
 }
 
 /// Plans a wish and prices it: everything that can be decided before money is touched.
-async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant, known: Known) -> Result<Order, Refusal> {
-    let (id, at) = (JobId::mint(), gw.clock.now());
+async fn order(
+    gw: &Gateway,
+    caller: &Caller,
+    wish: Wish,
+    begun: Instant,
+    known: Known,
+    reserved: Option<Arc<Job>>,
+) -> Result<Order, Refusal> {
+    let (id, at) = (reserved.as_ref().map_or_else(JobId::mint, |job| job.id), gw.clock.now());
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
     let pin = source.as_ref().map(|job| Pin { route: job.route.clone(), model: job.model.clone(), seconds: job.seconds, size: job.size });
@@ -143,6 +172,10 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant, known:
         plan.candidates.retain(|candidate| candidate.route.name == route);
     }
     let parts = Parts { source: source.and_then(|job| job.upstream_id.clone()), characters, wish };
+    if let Some(job) = &reserved {
+        // What it holds was counted when it was opened, by the prices of then.
+        plan.candidates.retain(|candidate| candidate.price <= job.ceiling);
+    }
     let speaks = keep_those_that_can(&mut plan, &parts);
     let Some(first) = plan.candidates.first() else {
         return Err(Refusal::Unsupported(speaks.unwrap_or("Nobody who may make this video for you can use these inputs.")));
@@ -151,7 +184,7 @@ async fn order(gw: &Gateway, caller: &Caller, wish: Wish, begun: Instant, known:
         wire::check_reference_size(upload, first.size)?;
     }
     let job = new_job(caller, id, at, &plan, &parts, known, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
-    Ok(Order { job, plan, parts, begun })
+    Ok(Order { job, reserved, plan, parts, begun })
 }
 
 /// The tenant's own finished job that a clip is made from.

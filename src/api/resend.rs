@@ -3,22 +3,31 @@
 //! A client's `Idempotency-Key` is authoritative. Without one, the official SDKs still say how often they
 //! have sent a request (`x-stainless-retry-count`), though the body's bytes differ each time: such a
 //! resend claims the earlier job that was wished for in the same words, lately, and that nobody has asked
-//! about, unless a refusal of ours explains it. It errs towards too few paid jobs; asking twice of one's own accord counts no resend and always
-//! makes two.
+//! about, unless a refusal of ours explains it. It errs towards too few paid jobs; asking twice of one's own
+//! accord counts no resend and always makes two.
+//!
+//! A sending that is still under way is waited for, but not for long. Only a job that was never made, and so
+//! cost nothing, is forgotten: one that its client deleted was paid for, and its key stays taken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::intake::Caller;
 use crate::gateway::Gateway;
 use crate::id::TenantName;
+use crate::job::State;
 use crate::refusal::Refusal;
 use crate::sendings::AGAIN_WITHIN;
 use crate::store::Job;
 
 /// Longest key, bytes.
 const KEY_BYTES_MAX: usize = 255;
+/// How long a resend waits to learn what became of the sending before it.
+const OUTCOME_WAIT: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// What a request says about earlier sendings of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +38,8 @@ pub struct Sending {
     sent: Option<u32>,
 }
 
-/// A job that an earlier sending made.
+/// A job that an earlier sending made. If it is `reserved`, nothing of it is being sent by anybody: whoever
+/// finds it goes on with it.
 #[derive(Clone, Debug)]
 pub struct Earlier {
     /// The job.
@@ -64,35 +74,77 @@ impl Sending {
 
     /// The job that an earlier sending of the same request made, if there is one.
     pub async fn earlier(&self, gw: &Gateway, caller: &Caller, fingerprint: &[u8; 32]) -> Result<Option<Earlier>, Refusal> {
-        let tenant = &caller.tenant.name;
-        if let Some(key) = &self.key {
-            return match gw.store.keyed_job(tenant, key).await? {
-                Some((earlier, job)) if earlier == *fingerprint => Ok(Some(Earlier { job, how: "true" })),
-                Some(_) => Err(Refusal::KeyReused),
-                None => Ok(None),
-            };
-        }
-        let now = gw.clock.now();
-        if self.resend() == 0 || gw.sendings.explains(tenant, *fingerprint, self.resend(), now) {
+        let (found, how) = match &self.key {
+            Some(key) => match gw.store.keyed_job(&caller.tenant.name, key).await? {
+                Some((earlier, _)) if earlier != *fingerprint => return Err(Refusal::KeyReused),
+                found => (found.map(|(_, job)| job), "true"),
+            },
+            None => (self.claimed(gw, caller, fingerprint).await?, "implicit"),
+        };
+        let Some(job) = found else { return Ok(None) };
+        let job = outcome(gw, job).await?;
+        Ok((job.state != State::Released).then_some(Earlier { job, how }))
+    }
+
+    /// The job that this resend may take for its own, by the words of its wish.
+    async fn claimed(&self, gw: &Gateway, caller: &Caller, fingerprint: &[u8; 32]) -> Result<Option<Arc<Job>>, Refusal> {
+        let (tenant, now) = (&caller.tenant.name, gw.clock.now());
+        if !caller.tenant.claim_resends || self.resend() == 0 || gw.sendings.explains(tenant, *fingerprint, self.resend(), now) {
             return Ok(None);
         }
         let since = now.before(AGAIN_WITHIN);
+        // One whose client hung up before it was answered is the likeliest.
+        while let Some(id) = gw.sendings.take_cut_off(tenant, *fingerprint) {
+            let job = gw.store.job(tenant, id).await?.filter(|job| job.created_at >= since && job.state != State::Released);
+            if let Some(job) = job
+                && !gw.sendings.has_seen(id)
+                && gw.store.claim(id, self.resend()).await?
+            {
+                return Ok(Some(job));
+            }
+        }
         for job in gw.store.alike(tenant, fingerprint, self.resend(), since).await? {
             // Who was asked about is known to its client, so its answer was not lost.
             if !gw.sendings.has_seen(job.id) && gw.store.claim(job.id, self.resend()).await? {
-                return Ok(Some(Earlier { job, how: "implicit" }));
+                return Ok(Some(job));
             }
         }
         Ok(None)
     }
 }
 
-/// A key as it is or as a quoted string: 1 to 255 visible ASCII characters.
+/// What became of a job's submission, as far as it is known in time.
+async fn outcome(gw: &Gateway, mut job: Arc<Job>) -> Result<Arc<Job>, Refusal> {
+    let until = Instant::now() + OUTCOME_WAIT;
+    while matches!(job.state, State::Reserved | State::Submitting) && Instant::now() < until {
+        tokio::time::sleep(GLANCE).await;
+        job = gw.store.job(&job.tenant, job.id).await?.unwrap_or(job);
+    }
+    Ok(job)
+}
+
+/// A key as it is or as a quoted string (RFC 9651, 3.3.3): 1 to 255 visible ASCII characters.
 fn key_of(text: &str) -> Option<String> {
-    let bare = text.trim();
-    let bare = bare.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(bare);
-    let fine = !bare.is_empty() && bare.len() <= KEY_BYTES_MAX && bare.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    fine.then(|| bare.to_owned())
+    let text = text.trim();
+    let bare = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => unescaped(quoted)?,
+        None => text.to_owned(),
+    };
+    let fine = !bare.is_empty() && bare.len() <= KEY_BYTES_MAX && bare.bytes().all(|b| b.is_ascii_graphic());
+    fine.then_some(bare)
+}
+
+/// The text of a quoted string, in which only quotes and backslashes are escaped, and always.
+fn unescaped(quoted: &str) -> Option<String> {
+    let (mut text, mut chars) = (String::with_capacity(quoted.len()), quoted.chars());
+    while let Some(char) = chars.next() {
+        text.push(match char {
+            '\\' => chars.next().filter(|escaped| matches!(escaped, '"' | '\\'))?,
+            '"' => return None,
+            plain => plain,
+        });
+    }
+    Some(text)
 }
 
 #[cfg(test)]
@@ -114,6 +166,8 @@ mod tests {
         for key in ["abc", "\"abc\"", " abc "] {
             assert_eq!(of(&[("idempotency-key", key)]).unwrap().key.as_deref(), Some("abc"), "{key}");
         }
+        assert_eq!(of(&[("idempotency-key", r#""a\"b\\c""#)]).unwrap().key.as_deref(), Some(r#"a"b\c"#));
+        assert_eq!(of(&[("idempotency-key", &"k".repeat(255))]).unwrap().key.map(|key| key.len()), Some(255));
         assert_eq!(of(&[]), Ok(Sending::default()));
         assert_eq!(of(&[("x-stainless-retry-count", "2")]).unwrap().resend(), 2);
         assert_eq!(of(&[("x-stainless-retry-count", "-1")]).unwrap().resend(), 0);
@@ -122,7 +176,7 @@ mod tests {
     #[test]
     fn anything_else_is_no_key() {
         let long = "k".repeat(256);
-        for key in ["", "\"\"", long.as_str(), "a\tb"] {
+        for key in ["", "\"\"", long.as_str(), "a\tb", "a b", "\"a\\b\"", "\"a\"b\"", "clé"] {
             assert_eq!(of(&[("idempotency-key", key)]), Err(Refusal::BadKey), "{key}");
         }
         assert_eq!(of(&[("idempotency-key", "a"), ("idempotency-key", "a")]), Err(Refusal::BadKey));

@@ -18,7 +18,8 @@ pub fn video(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
     wire::video(&view(caller, job, output_url.as_deref()))
 }
 
-/// The public JSON of a job as it was when it was made: what a repeated creation is answered with.
+/// The public JSON of a job as it was when it was made: what a creation is answered with, however often it is
+/// sent. Only a job that went on to another route after its first answer may show that one's length and size.
 pub fn as_created(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
     let (state, progress, error, ended_at, expires_at) = (State::Accepted, 0, None, None, None);
     video(gw, caller, &Job { state, progress, error, ended_at, expires_at, ..job.clone() })

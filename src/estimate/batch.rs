@@ -143,6 +143,8 @@ fn anybody() -> Tenant {
         residency: None,
         charge: None,
         show_route: false,
+        require_idempotency_key: false,
+        claim_resends: true,
         webhook: None,
     }
 }

@@ -1,13 +1,15 @@
 //! The durable half: what happens to a job after its creation was answered.
 //!
 //! `poller` finds who is due, `advance` moves one job by one step, `sweeper` finds out about attempts
-//! whose outcome nobody knows. All of them can be killed at any instant; what they were doing is done
+//! whose outcome nobody knows, `replay` takes over what the books did not take in time. All of them can be killed at any instant; what they were doing is done
 //! again, and doing it again costs a question.
 
 mod adopt;
 mod advance;
+mod bind;
 mod lane;
 mod poller;
+mod replay;
 mod schedule;
 mod settle;
 mod sweeper;
@@ -21,6 +23,8 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::gateway::Gateway;
+
+pub use self::replay::replay;
 
 /// Between a worker's death and the next one's start.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
 use super::adopt::adopt;
+use super::replay::replay;
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::job::{Event, State, step};
@@ -35,6 +36,9 @@ const CLOCKS_AGREE: Duration = Duration::from_secs(5);
 pub async fn run(gw: Arc<Gateway>) {
     loop {
         let policy = gw.policy.snapshot();
+        if let Err(why) = replay(&*gw.store, &gw.emergency, gw.clock.now()).await {
+            warn!(%why, "the emergency journal waits");
+        }
         // All at once: a route whose upstream hangs does not keep the others waiting.
         join_all(policy.routes.values().chain(policy.retired.values()).map(|route| visit(&gw, route))).await;
         let pause = policy.routes.values().map(|route| route.poll.early).fold(EVERY, Duration::min);

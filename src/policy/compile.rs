@@ -53,6 +53,7 @@ pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
 
     let server = settings::server(&file.server, &mut pass);
     let store = settings::store(&file.store, &mut pass);
+    let emergency_journal = settings::emergency_journal(&file.store, &store, &mut pass);
     let archive = settings::archive(&file.archive, &mut pass);
     let budget = file.budget.as_ref().and_then(|b| budgets::compile(&"budget", b, &mut pass));
     let routes = routes::compile(&file.routes, &mut pass);
@@ -72,6 +73,7 @@ pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
         revision,
         server,
         store,
+        emergency_journal,
         archive,
         defaults,
         budget,

@@ -81,6 +81,8 @@ pub struct Tls {
 pub struct Store {
     /// `"sqlite:PATH"`, or `"postgres://user@host/db"` for several replicas; may be `"env:NAME"` or `"file:PATH"`. Default `"sqlite:filmgate.db"`.
     pub url: Option<Placed<String>>,
+    /// The file for what a provider took while the store was failing; taken over at the next start. Default: beside the SQLite file, `"filmgate.emergency.jsonl"`.
+    pub journal: Option<Placed<String>>,
 }
 
 /// Where finished clips are kept.
@@ -347,6 +349,10 @@ pub struct Tenant {
     pub charge: Option<Placed<Charge>>,
     /// Whether answers tell it which route served. Default `false`.
     pub show_route: Option<bool>,
+    /// Whether it has to send an `Idempotency-Key` with every request that costs money. Default `false`.
+    pub require_idempotency_key: Option<bool>,
+    /// Whether a resend that an official SDK makes by itself, without a key, is answered with the job of the sending before it. Default `true`.
+    pub claim_resends: Option<bool>,
     /// Where its events go; read but not in force yet.
     pub webhook: Option<Placed<Webhook>>,
 }

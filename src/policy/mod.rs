@@ -42,6 +42,8 @@ pub struct Policy {
     pub server: Server,
     /// `[store]`; a change needs a restart.
     pub store: StoreUrl,
+    /// Where upstream ids go that the store does not take in time; a change needs a restart.
+    pub emergency_journal: PathBuf,
     /// `[archive]`
     #[allow(dead_code, reason = "read and checked; not in force yet, of which the operator is warned")]
     pub archive: Archive,
@@ -286,6 +288,10 @@ pub struct Tenant {
     pub charge: Option<Charge>,
     /// Whether answers tell it which route served.
     pub show_route: bool,
+    /// Whether it has to send an `Idempotency-Key` with what costs money.
+    pub require_idempotency_key: bool,
+    /// Whether an SDK's resend without a key gets the job of its earlier sending.
+    pub claim_resends: bool,
     /// Where its events go.
     #[allow(dead_code, reason = "read and checked; not in force yet, of which the operator is warned")]
     pub webhook: Option<Webhook>,

@@ -95,6 +95,8 @@ pub fn tenant(name: &str) -> Tenant {
         residency: None,
         charge: None,
         show_route: false,
+        require_idempotency_key: false,
+        claim_resends: true,
         webhook: None,
     }
 }
@@ -115,6 +117,7 @@ pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
             drain: Duration::from_secs(1),
         },
         store: StoreUrl::Sqlite("filmgate.db".into()),
+        emergency_journal: "filmgate.emergency.jsonl".into(),
         archive: Archive { url: None, keep: Duration::from_secs(24 * 60 * 60) },
         defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
         budget: None,

@@ -46,6 +46,8 @@ fn tenant(name: &str, budget: Budget) -> (TenantName, Arc<Tenant>) {
         residency: None,
         charge: None,
         show_route: false,
+        require_idempotency_key: false,
+        claim_resends: true,
         webhook: None,
     };
     (tenant.name.clone(), Arc::new(tenant))
@@ -94,6 +96,7 @@ pub fn policy() -> Policy {
             drain: Duration::from_secs(30),
         },
         store: StoreUrl::Sqlite("filmgate.db".into()),
+        emergency_journal: "filmgate.emergency.jsonl".into(),
         archive: Archive { url: None, keep: Duration::from_secs(86_400) },
         defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
         budget: None,

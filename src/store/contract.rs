@@ -71,6 +71,7 @@ const CASES: &[(&str, Case)] = &[
     ("nobody waits for a time that is far ahead", |w| Box::pin(polls::waits_end(w))),
     ("the ledger's times only ascend", |w| Box::pin(money::ledger_ascends(w))),
     ("a late reply finds its job", |w| Box::pin(life::late_reply(w))),
+    ("an attempt leads to its job", |w| Box::pin(life::of_attempt(w))),
     ("a job has a file of its attempts and its money", |w| Box::pin(life::file(w))),
     ("lists page in both directions without a gap", |w| Box::pin(lists::pages(w))),
     ("any text is a position in a list", |w| Box::pin(lists::any_cursor(w))),

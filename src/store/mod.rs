@@ -22,7 +22,7 @@ use async_trait::async_trait;
 
 use crate::budget::Account;
 use crate::clock::Timestamp;
-use crate::id::{CharacterId, JobId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
 use crate::job::{State, Step};
 
 pub use self::corrections::{Correction, CorrectionError, Unexplained};
@@ -47,7 +47,7 @@ pub trait Store: Send + Sync {
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError>;
 
     /// The tenant's job under an idempotency key, and the fingerprint of its wish. A job that was released
-    /// without ever being accepted, or that was deleted, leaves its key free.
+    /// without ever being accepted leaves its key free; one that was deleted was paid for and keeps it.
     async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, StoreError>;
 
     /// The tenant's jobs since `since` that were wished for in the same words and have not been claimed
@@ -90,6 +90,9 @@ pub trait Store: Send + Sync {
 
     /// The moment of the ledger's latest line, if it has any: time does not begin before it.
     async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Which job an attempt is of.
+    async fn job_of_attempt(&self, attempt: AttemptId) -> Result<Option<JobId>, StoreError>;
 
     /// At start: what was being submitted when the process died has an unknown outcome. Answers how many there were.
     /// Nobody has to wait for a time that a clock put far ahead, nor for a claim of the dead.

@@ -1,6 +1,6 @@
 """Drives a gateway with the official SDKs, through every dialect it hides.
 
-    python3 tests/clients/run.py [SDK…]       python-3.54.0, node-7.57.0, own-tests; all of them if none is named
+    python3 tests/clients/run.py [SDK…]       python-3.54.0, node-7.57.0, own-tests, resends; all of them if none is named
 
 Ends with a line `N passed, N failed`. The gateway is $FILMGATE, or the one that cargo built last.
 """
@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import openai_own_tests
+from losing import losing_line
 from media import png
 from toolchains import CACHE, HERE, NODE_SDKS, PYTHON_SDKS, node_sdks, python_sdk
 from world import DIALECTS, tenant_for, world
@@ -21,6 +22,9 @@ DRIVER_TIMEOUT_S = 300
 DRIVERS_AT_ONCE = 6
 DRIVERS = [f"python-{version}" for version in PYTHON_SDKS] + [f"node-{version}" for version in NODE_SDKS]
 OWN_TESTS = "own-tests"
+RESENDS = "resends"
+# A third of the answers are lost, whoever is to blame.
+LOST_SHARE, LOST_SEED = 1 / 3, 1
 
 
 def command(driver):
@@ -38,23 +42,51 @@ def drive(driver, dialect, root_url):
     """One SDK through one dialect: the driver's lines, the last of them a complaint if it broke off."""
     arguments, extra = command(driver)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "AZURE_"))},
+        **clean_environment(),
         "BASE_URL": f"{root_url}/v1",
         "API_KEY": f"key-of-{tenant_for(driver, dialect)}",
         "POOR_KEY": f"key-of-poor-{dialect}",
         "DIALECT": dialect,
         **extra,
     }
+    return run(arguments, environment, driver)
+
+
+def run(command, environment, who):
+    """The lines of a script, the last of them a complaint if it broke off."""
     try:
         done = subprocess.run(
-            [str(part) for part in arguments], env=environment, capture_output=True, text=True, timeout=DRIVER_TIMEOUT_S
+            [str(part) for part in command], env=environment, capture_output=True, text=True, timeout=DRIVER_TIMEOUT_S
         )
     except subprocess.TimeoutExpired:
-        return [f"FAIL {driver} did not end within {DRIVER_TIMEOUT_S} s"]
+        return [f"FAIL {who} did not end within {DRIVER_TIMEOUT_S} s"]
+    for line in done.stdout.splitlines():
+        if line.startswith("note "):
+            print(f"{who}: {line.removeprefix('note ')}", flush=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(("ok   ", "FAIL "))]
     failed = any(line.startswith("FAIL ") for line in lines)
     if not lines or failed != (done.returncode == 1) or done.returncode not in (0, 1):
-        lines.append(f"FAIL {driver} broke off with {done.returncode}: {done.stderr.strip()[-1500:]}")
+        lines.append(f"FAIL {who} broke off with {done.returncode}: {done.stderr.strip()[-1500:]}")
+    return lines
+
+
+def clean_environment():
+    """The environment without what an SDK would read by itself."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "AZURE_"))}
+
+
+def resends(root_url, bill_url):
+    """The newest SDK over a line that loses answers, a third of them."""
+    port = int(root_url.rsplit(":", 1)[1])
+    with losing_line(port, LOST_SHARE, LOST_SEED) as (line, tally):
+        environment = {
+            **clean_environment(),
+            "BASE_URL": f"http://127.0.0.1:{line}/v1",
+            "API_KEY": f"key-of-{tenant_for(RESENDS, 'openai')}",
+            "BILL_URL": bill_url,
+        }
+        lines = run([python_sdk(PYTHON_SDKS[-1]), HERE / "resends.py"], environment, RESENDS)
+    print(f"{RESENDS}: the line {', '.join(f'{what} {count}' for what, count in tally.items())}", flush=True)
     return lines
 
 
@@ -73,9 +105,10 @@ def timed(call, *arguments):
 
 
 def main(wanted):
-    unknown = set(wanted) - {*DRIVERS, OWN_TESTS}
+    known = [*DRIVERS, OWN_TESTS, RESENDS]
+    unknown = set(wanted) - set(known)
     if unknown:
-        raise SystemExit(f"no such SDK: {', '.join(sorted(unknown))}; there are {', '.join([*DRIVERS, OWN_TESTS])}")
+        raise SystemExit(f"no such SDK: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     drivers = [driver for driver in DRIVERS if not wanted or driver in wanted]
     for driver in drivers:
         command(driver)
@@ -90,13 +123,15 @@ def main(wanted):
             if not line.startswith("ok"):
                 print(f"  {line}", flush=True)
 
-    with world(drivers) as root_url:
+    with world([*drivers, RESENDS]) as (root_url, bill_url):
         with ThreadPoolExecutor(DRIVERS_AT_ONCE) as pool:
             runs = [(driver, dialect, pool.submit(timed, drive, driver, dialect, root_url)) for driver in drivers for dialect in DIALECTS]
             for driver, dialect, run in runs:
                 count(f"{driver} through {dialect}", *run.result())
         if not wanted or OWN_TESTS in wanted:
             count("openai-python's own tests", *timed(own_tests, f"{root_url}/v1"))
+        if not wanted or RESENDS in wanted:
+            count("openai-python over a line that loses answers", *timed(resends, root_url, bill_url))
         print(f"{passed} passed, {failed} failed", flush=True)
         if failed or not passed:
             sys.exit(1)

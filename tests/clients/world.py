@@ -128,7 +128,7 @@ def wait_until_it_answers(url, process, log):
 
 @contextmanager
 def world(drivers, own_tests_key="My API Key"):
-    """Runs simulator and gateway for the length of a `with`, and yields the gateway's root URL."""
+    """Runs simulator and gateway for the length of a `with`, and yields the gateway's root URL and that of the provider's bill."""
     # TOML paths and log files of one run; kept only if something in the run raised.
     folder = Path(tempfile.mkdtemp(prefix="filmgate-clients-"))
     simulator_port, port, admin_port = free_port(), free_port(), free_port()
@@ -154,7 +154,7 @@ def world(drivers, own_tests_key="My API Key"):
             *("simulate", "--listen", f"127.0.0.1:{simulator_port}", "--speed", str(SPEED)),
         )
         start("gateway", f"http://127.0.0.1:{port}/v1/models", "serve", "--config", str(config))
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}/_simulator/bill"
     except BaseException:
         print(f"logs and policy are kept in {folder}")
         raise

@@ -68,17 +68,6 @@ async fn a_key_whose_wish_was_refused_is_free_again() {
 }
 
 #[tokio::test]
-async fn a_key_whose_clip_was_deleted_is_free_again() {
-    let world = world().await;
-    let acme = world.tenant("acme");
-    let first = id(&keyed(&acme, "mine", &wish()).await);
-    acme.ended(&first).await;
-    assert_eq!(acme.client.delete(&format!("/v1/videos/{first}")).await.status, 200);
-    assert_ne!(id(&keyed(&acme, "mine", &wish()).await), first);
-    world.end().await;
-}
-
-#[tokio::test]
 async fn an_sdk_that_asks_again_gets_the_clip_that_it_asked_for() {
     let world = world().await;
     let (acme, other) = (world.tenant("acme"), world.tenant("other"));

@@ -105,6 +105,19 @@ pub(super) fn store(file: &file::Store, pass: &mut Pass<'_>) -> StoreUrl {
     StoreUrl::Postgres(url)
 }
 
+/// A file of this machine, also where the store is another one.
+pub(super) fn emergency_journal(file: &file::Store, store: &StoreUrl, pass: &mut Pass<'_>) -> PathBuf {
+    let default = match store {
+        StoreUrl::Sqlite(path) => path.with_extension("emergency.jsonl"),
+        StoreUrl::Postgres(_) => PathBuf::from("filmgate.emergency.jsonl"),
+    };
+    let Some(written) = &file.journal else { return default };
+    let is_file = !written.value.is_empty() && !written.value.ends_with('/') && !written.value.contains("://");
+    let wrong = || Wrong::new("this is not a file", "write the path of a file on this machine, such as \"filmgate.emergency.jsonl\"");
+    let path = is_file.then(|| PathBuf::from(&written.value)).ok_or_else(wrong);
+    pass.keep(&written.at, format_args!("store.journal"), path).unwrap_or(default)
+}
+
 pub(super) fn archive(file: &file::Archive, pass: &mut Pass<'_>) -> Archive {
     let url = file.url.as_ref().filter(|url| url.value != "off").and_then(|url| {
         let known = ["file:", "s3://", "az://", "gs://"];

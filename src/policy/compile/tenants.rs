@@ -94,6 +94,8 @@ fn tenant(name: &Placed<String>, file: &file::Tenant, pass: &mut Pass<'_>) -> Op
         residency: pass.word(format_args!("{base}.residency"), &file.residency),
         charge: file.charge.as_ref().and_then(|charge| self::charge(name, charge, pass)),
         show_route: file.show_route.unwrap_or(false),
+        require_idempotency_key: file.require_idempotency_key.unwrap_or(false),
+        claim_resends: file.claim_resends.unwrap_or(true),
         webhook: webhook.flatten(),
         budget: budget?,
     })

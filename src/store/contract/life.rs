@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{NOON, Wish, World};
 use crate::clock::Timestamp;
-use crate::id::{JobId, ModelName, RouteName, TenantName};
+use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::job::{Event, State, step};
 use crate::money::MicroUsd;
-use crate::store::{ApplyError, Facts, Job, JobError, OpenError};
+use crate::store::{ApplyError, Facts, Job, JobError, OpenError, Removed};
 use crate::video::{Seconds, Size};
 
 fn later(secs: u64) -> Timestamp {
@@ -145,7 +145,14 @@ pub async fn keys(world: World) {
     world.see(&job, Event::Rejected).await;
     assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(None), "nothing came of it");
     let again = world.open(&wish).await.unwrap();
-    assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(Some(([1; 32], again))));
+    assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(Some(([1; 32], again.clone()))));
+
+    let accepted = Facts { upstream_id: Some("up-1".to_owned()), ..Facts::default() };
+    let made = world.learn(&again, Event::Accepted, accepted).await;
+    let made = world.see(&made, Event::Finished).await;
+    let Removed::Gone(gone) = world.store.remove(&acme, made.id, later(40 * 86_400)).await.unwrap() else { panic!("it has ended") };
+    assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(Some(([1; 32], gone))), "deleted, and paid for");
+    assert_eq!(world.open(&wish).await, Err(OpenError::KeyTaken));
 }
 
 pub async fn claims(world: World) {
@@ -193,6 +200,13 @@ pub async fn late_reply(world: World) {
     let now = world.store.job(&job.tenant, job.id).await.unwrap().unwrap();
     let accepted = world.learn(&now, Event::Accepted, facts).await;
     assert_eq!((accepted.state, accepted.upstream_id.as_deref()), (State::Accepted, Some("up-1")));
+}
+
+pub async fn of_attempt(world: World) {
+    let (job, other) = (world.open(&Wish::plain()).await.unwrap(), world.open(&Wish::plain()).await.unwrap());
+    assert_eq!(world.store.job_of_attempt(job.attempt).await, Ok(Some(job.id)));
+    assert_eq!(world.store.job_of_attempt(other.attempt).await, Ok(Some(other.id)));
+    assert_eq!(world.store.job_of_attempt(AttemptId::mint()).await, Ok(None));
 }
 
 pub async fn file(world: World) {

@@ -32,7 +32,7 @@ use self::readers::Readers;
 use self::writer::{RecentJobs, Writer, recent_jobs};
 use crate::budget::Account;
 use crate::clock::Timestamp;
-use crate::id::{CharacterId, JobId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::store::{
     ApplyError, Attempt, Balance, Character, Correction, CorrectionError, Due, Facts, Job, Jobs, Keyed, Leased, LedgerEntry, NewAttempt,
@@ -156,6 +156,10 @@ impl Store for Sqlite {
 
     async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError> {
         self.readers.read(money::latest_line).await
+    }
+
+    async fn job_of_attempt(&self, attempt: AttemptId) -> Result<Option<JobId>, StoreError> {
+        self.readers.read(move |conn| read::job_of_attempt(conn, attempt)).await
     }
 
     async fn recover(&self, at: Timestamp) -> Result<u64, StoreError> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Error, OptionalExtension as _, Row, params};
 
 use super::rows::{Columns, job, job_by_id, select_jobs};
 use crate::clock::Timestamp;
-use crate::id::{CharacterId, JobId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
 use crate::job::State;
 use crate::store::{Attempt, Balance, Character, Job, Jobs, LedgerEntry, Page};
 
@@ -86,6 +86,12 @@ pub(super) fn known_upstream_ids(conn: &Connection, route: &RouteName, ids: Vec<
         }
     }
     Ok(known)
+}
+
+/// Which job an attempt is of.
+pub(super) fn job_of_attempt(conn: &Connection, attempt: AttemptId) -> Result<Option<JobId>, Error> {
+    let sql = "SELECT job_id FROM attempts WHERE id = ?1";
+    conn.prepare_cached(sql)?.query_row([attempt.to_string()], |row| Columns::of(row).parse("job's id")).optional()
 }
 
 /// A job with its attempts and ledger lines, all of one moment.

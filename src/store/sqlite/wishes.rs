@@ -40,9 +40,9 @@ pub(super) fn keyed_job(conn: &Connection, tenant: &TenantName, key: &str) -> Re
     Ok(found.map(|(fingerprint, job)| (fingerprint, Arc::new(job))))
 }
 
-/// A job that was never made, or that its tenant deleted, leaves its key free.
+/// A job that was never made leaves its key free. One that its tenant deleted does not: it was paid for.
 fn holds_its_key(job: &Job) -> bool {
-    job.state != State::Released && job.deleted_at.is_none()
+    job.state != State::Released
 }
 
 fn find(conn: &Connection, tenant: &TenantName, key: &str) -> Result<Option<([u8; 32], Job)>, Error> {
