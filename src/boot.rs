@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::emergency::Emergency;
 use crate::gateway::Gateway;
@@ -91,6 +92,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         emergency,
         upstream: Upstream::new(),
         simulator: OnceCell::new(),
+        archive: Archive::default(),
         limits: Limits::default(),
         health: Health::default(),
         metrics,

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::archive::Archive;
 use crate::clock::{Clock, Timestamp};
 use crate::emergency::Emergency;
 use crate::health::Health;
@@ -33,6 +34,8 @@ pub struct Gateway {
     pub emergency: Arc<Emergency>,
     /// The way out.
     pub upstream: Upstream,
+    /// Where finished clips are kept.
+    pub archive: Archive,
     /// Requests per minute.
     pub limits: Limits,
     /// Which routes answered lately.

@@ -35,6 +35,7 @@ mod refusal;
 // Parts that touch the world.
 mod reload;
 mod upstream;
+mod archive;
 mod limits;
 mod sendings;
 mod health;

@@ -24,10 +24,11 @@ use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::policy::Policy;
+use crate::provider::Variant;
 use crate::store::{Job, Overview};
 
 pub use family::Series;
-pub use words::{AttemptOutcome, Operation, Outcome, PollOutcome, Refusal, UpstreamCall, WebhookOutcome};
+pub use words::{AttemptOutcome, CopyOutcome, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall, WebhookOutcome};
 
 use names::{Names, OTHER};
 use series::{Events, Levels};
@@ -124,6 +125,35 @@ impl Metrics {
     pub fn retry(&self, route: &RouteName, model: &ModelName, cause: AttemptOutcome) {
         let names = self.names.load();
         self.events.retries_total.add([names.route(route.as_str()), names.model(model.as_str()), cause.as_str()], 1);
+    }
+
+    /// A file of so many bytes was copied into the archive.
+    pub fn archived(&self, variant: Variant, bytes: u64, elapsed: Duration) {
+        self.events.archive_copies_total.add([variant.as_str(), CopyOutcome::Copied.as_str()], 1);
+        self.events.archive_bytes_total.add([], bytes);
+        self.events.archive_copy_seconds.observe([variant.as_str()], elapsed);
+    }
+
+    /// A file was not copied into the archive.
+    pub fn not_archived(&self, variant: Variant, outcome: CopyOutcome) {
+        self.events.archive_copies_total.add([variant.as_str(), outcome.as_str()], 1);
+    }
+
+    /// A job was completed without a copy of its clip.
+    pub fn archive_given_up(&self) {
+        self.events.archive_given_up_total.add([], 1);
+    }
+
+    /// So many clips are being copied into the archive, and so many wait.
+    pub fn archive_load(&self, (copying, waiting): (usize, usize)) {
+        let count = |clips: usize| i64::try_from(clips).unwrap_or(i64::MAX);
+        self.events.archive_copying_jobs.set([], count(copying));
+        self.events.archive_waiting_jobs.set([], count(waiting));
+    }
+
+    /// Files were removed from the archive.
+    pub fn unarchived(&self, cause: RemovalCause, files: u64) {
+        self.events.archive_removed_total.add([cause.as_str()], files);
     }
 
     /// A job has ended: its state, its cost, what it is charged and how long it took are told from

@@ -130,6 +130,7 @@ fn changes(old: &Policy, new: &Policy) -> Vec<String> {
         changes.push(format!("{gone} keys revoked"));
     }
     for (what, before, now) in [
+        ("[archive]", format!("{:?}", old.archive), format!("{:?}", new.archive)),
         ("[budget]", format!("{:?}", old.budget), format!("{:?}", new.budget)),
         ("[defaults]", format!("{:?}", old.defaults), format!("{:?}", new.defaults)),
         ("[guard]", format!("{:?}", old.guard), format!("{:?}", new.guard)),

@@ -64,6 +64,7 @@ async fn scrape(gw: &Gateway) -> Reply {
             gw.metrics.route_health(&route.name, model, up);
         }
     }
+    gw.metrics.archive_load(gw.archive.copies.count());
     match gw.store.overview().await {
         Ok(overview) => gw.metrics.observe(&overview, &policy, now),
         Err(_) => gw.metrics.store_unavailable(&policy, now),

@@ -1,4 +1,5 @@
-//! The bytes of a finished job, streamed through: bounded in memory, never stored, never redirected.
+//! The bytes of a finished job: from the archive if they are kept there, else streamed through from the
+//! provider, bounded in memory and never redirected.
 //!
 //! What we promise in the head is what we deliver: if the upstream stops short, the connection is cut
 //! rather than ended cleanly, so that nobody takes half a clip for a whole one. Headers are ours; the
@@ -17,6 +18,7 @@ use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::body::{Frame, Incoming};
 use tracing::warn;
 
+use super::archived::archived;
 use super::intake::Caller;
 use crate::gateway::Gateway;
 use crate::id::{JobId, TenantName};
@@ -41,11 +43,15 @@ pub async fn content(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id:
     let (policy, tenant) = reader(gw, headers, query, id)?;
     let variant = wire::variant(query)?;
     let job = gw.store.job(&tenant, id).await?.ok_or(Refusal::NoSuchVideo)?;
-    let upstream_id = match job.state {
-        State::Completed => job.upstream_id.as_deref().ok_or(Refusal::Expired)?,
+    match job.state {
+        State::Completed => {}
         state if !state.is_awaited() => return Err(Refusal::NotMade),
         _ => return Err(Refusal::NotReady),
-    };
+    }
+    if let Some(reply) = archived(gw, &policy, headers, &job, variant).await {
+        return Ok(reply);
+    }
+    let upstream_id = job.upstream_id.as_deref().ok_or(Refusal::Expired)?;
     let route = policy.route_of(&job.route).ok_or(Refusal::Expired)?;
     let handle = Handle { upstream_id, result_url: job.result_url.as_deref() };
     let asked = Instant::now();
@@ -101,6 +107,12 @@ fn pass_on(reply: Response<Incoming>, job: &Job, variant: Variant) -> Result<Rep
             headers.insert(name, value.clone());
         }
     }
+    describe(headers, job, media_type);
+    Ok(ours)
+}
+
+/// The headers that say what the bytes are, wherever they come from.
+pub(super) fn describe(headers: &mut HeaderMap, job: &Job, media_type: &'static str) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
@@ -109,7 +121,6 @@ fn pass_on(reply: Response<Incoming>, job: &Job, variant: Variant) -> Result<Rep
     if let Ok(name) = HeaderValue::from_str(&name) {
         headers.insert(CONTENT_DISPOSITION, name);
     }
-    Ok(ours)
 }
 
 /// The media type, from a short list. JSON or HTML where bytes should be is an error page, not a clip.

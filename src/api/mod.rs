@@ -9,6 +9,7 @@
 //! * Paging goes by position in the order of ids, so any text is a legal `after`, and a page after the
 //!   last is empty with `last_id: null`, which is what ends the Java SDK's loop.
 
+mod archived;
 pub mod character;
 pub mod content;
 pub mod create;

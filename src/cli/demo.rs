@@ -23,6 +23,8 @@ use crate::boot::{self, Settings};
 const POLICY: &str = include_str!("../../gateway.toml");
 /// Where that policy keeps its books; the demo's are kept apart.
 const SHIPPED_STORE: &str = "sqlite:filmgate.db";
+/// Where it keeps its clips, likewise.
+const SHIPPED_ARCHIVE: &str = "file:clips";
 /// The shipped policy's key for its tenant `demo`.
 const KEY: &str = "filmgate-demo-key";
 /// A clip of the simulator is small; more is not one.
@@ -57,7 +59,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 async fn show(args: &DemoArgs, home: &Path) -> anyhow::Result<ExitCode> {
     let config = home.join("gateway.toml");
     let store = format!("sqlite:{}", home.join("filmgate.db").display());
-    std::fs::write(&config, POLICY.replace(SHIPPED_STORE, &store)).with_context(|| format!("cannot write {}", config.display()))?;
+    let archive = format!("file:{}", home.join("clips").display());
+    let policy = POLICY.replace(SHIPPED_STORE, &store).replace(SHIPPED_ARCHIVE, &archive);
+    std::fs::write(&config, policy).with_context(|| format!("cannot write {}", config.display()))?;
     let settings = Settings { config, listen: Some(free(8080)), admin: Some(free(9090)) };
     let running = boot::start(settings).await?;
     let base = format!("http://{}/v1", running.address);

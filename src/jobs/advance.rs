@@ -3,6 +3,7 @@
 //! A crash anywhere in here costs a repeated question, never a repeated charge: the step, the money and
 //! the next due time are written together or not at all.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::lane::Lane;
@@ -15,7 +16,7 @@ use crate::provider::Handle;
 use crate::store::Job;
 
 /// Asks the job's route how it is doing, and has the answer count.
-pub async fn advance(gw: &Gateway, watch: &Watch, lane: &Lane, route: &Route, job: &Job) -> Result<After, Stuck> {
+pub async fn advance(gw: &Arc<Gateway>, watch: &Arc<Watch>, lane: &Lane, route: &Route, job: &Job) -> Result<After, Stuck> {
     let upstream_id = job.upstream_id.as_deref().ok_or(Stuck::NoUpstreamId)?;
     let asked = Instant::now();
     let answer = gw.upstream.progress(route, Handle { upstream_id, result_url: job.result_url.as_deref() }).await;

@@ -1,12 +1,16 @@
 //! The durable half: what happens to a job after its creation was answered.
 //!
-//! `poller` finds who is due, `advance` moves one job by one step, `sweeper` finds out about attempts
-//! whose outcome nobody knows, `replay` takes over what the books did not take in time. All of them can be killed at any instant; what they were doing is done
+//! `poller` finds who is due, `advance` moves one job by one step, `archiving` copies its clip before the
+//! last one, `sweeper` finds out about attempts whose outcome nobody knows, `replay` takes over what the
+//! books did not take in time, `keeper` removes what the archive has kept for long enough. All of them can
+//! be killed at any instant; what they were doing is done
 //! again, and doing it again costs a question.
 
 mod adopt;
 mod advance;
+mod archiving;
 mod bind;
+mod keeper;
 mod lane;
 mod poller;
 mod replay;
@@ -33,6 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn start(gw: &Arc<Gateway>) {
     keep(gw, "poller", poller::run);
     keep(gw, "sweeper", sweeper::run);
+    keep(gw, "keeper", keeper::run);
 }
 
 /// Keeps a worker at work until the gateway stops.

@@ -30,7 +30,7 @@ const REMIND: Duration = Duration::from_secs(60);
 /// What the poller keeps in mind.
 #[derive(Default)]
 struct Desk {
-    watch: Watch,
+    watch: Arc<Watch>,
     /// Jobs without news, until the next tick puts them off.
     later: Mutex<Vec<Postponed>>,
 }

@@ -4,12 +4,13 @@
 //! Only evidence ends a job. What brings no news writes nothing here; the caller puts such jobs off
 //! together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::schedule;
 use super::watch::Watch;
+use super::{archiving, schedule};
 use crate::clock::Timestamp;
 use crate::crash;
 use crate::gateway::Gateway;
@@ -48,13 +49,19 @@ pub enum Stuck {
 }
 
 /// Has an answer count: the job moves, or is left for later.
-pub async fn settle(gw: &Gateway, watch: &Watch, route: &Route, job: &Job, answer: Result<Progress, AskError>) -> Result<After, Stuck> {
+pub async fn settle(
+    gw: &Arc<Gateway>,
+    watch: &Arc<Watch>,
+    route: &Route,
+    job: &Job,
+    answer: Result<Progress, AskError>,
+) -> Result<After, Stuck> {
     let now = gw.clock.now();
     note(gw, watch, job, &answer, now);
     let event = event(job, route, watch, &answer, now);
     let due_at = due_at(job, route, &answer, now);
+    let (event, facts) = archiving::kept_first(gw, watch, job, event, facts(event, answer)).await;
     let step = step(job.state, event)?;
-    let facts = facts(event, answer);
     if !is_news(job, step, &facts) {
         return Ok(After::Same(due_at));
     }
@@ -68,12 +75,18 @@ pub async fn settle(gw: &Gateway, watch: &Watch, route: &Route, job: &Job, answe
         Err(why) => return Err(why.into()),
     };
     if job.state.is_final() {
-        crash::point("after_settle");
-        watch.forget(job.id);
-        gw.metrics.ended(&job);
-        info!(job.id = %job.id, route.name = %route.name, job.state = %job.state, cost_microusd = job.cost.map(|c| c.get()), "ended");
+        ended(gw, watch, &job);
     }
     Ok(After::Moved)
+}
+
+/// The last step of a job was written by us.
+pub(super) fn ended(gw: &Gateway, watch: &Watch, job: &Job) {
+    crash::point("after_settle");
+    watch.forget(job.id);
+    gw.archive.copies.forget(job.id);
+    gw.metrics.ended(job);
+    info!(job.id = %job.id, route.name = %job.route, job.state = %job.state, cost_microusd = job.cost.map(|c| c.get()), "ended");
 }
 
 /// What an answer means for the job. Only evidence ends one.

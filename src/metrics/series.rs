@@ -14,6 +14,8 @@ use super::family::{Counters, Gauges, Histograms, Series, families};
 const ANSWER: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// 50 µs to 100 ms: what we add to it.
 const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1];
+/// 50 ms to 15 min: what copying a file takes.
+const COPY: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
 /// 5 s to 30 min: what a clip takes.
 const COMPLETION: &[f64] = &[5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 360.0, 600.0, 900.0, 1800.0];
 
@@ -54,6 +56,20 @@ families! {
         webhooks_total: Counters["route", "outcome"],
         /// Time that a route took to answer one call of ours.
         upstream_duration_seconds: Histograms["route", "call"] in ANSWER,
+        /// Tries to copy a file into the archive, by how they went.
+        archive_copies_total: Counters["variant", "outcome"],
+        /// Bytes copied into the archive.
+        archive_bytes_total: Counters[],
+        /// Time that copying a file took, if it succeeded.
+        archive_copy_seconds: Histograms["variant"] in COPY,
+        /// Clips being copied into the archive.
+        archive_copying_jobs: Gauges[],
+        /// Clips that wait for their turn to be copied, or for another try.
+        archive_waiting_jobs: Gauges[],
+        /// Jobs that were completed without a copy of their clip, because it could not be had in time.
+        archive_given_up_total: Counters[],
+        /// Files removed from the archive, by why.
+        archive_removed_total: Counters["cause"],
         /// Readings of the policy file, by whether it was put in force.
         policy_loads_total: Counters["outcome"],
         /// Whether the latest reading of the policy file was put in force: 1 or 0.

@@ -4,10 +4,12 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::names::{Names, TENANTS_MAX};
-use super::{AttemptOutcome, Metrics, Operation, Outcome, PollOutcome, Refusal, UpstreamCall, WebhookOutcome, catalogue};
+use super::{
+    AttemptOutcome, CopyOutcome, Metrics, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall, WebhookOutcome, catalogue,
+};
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
-use crate::provider::{Accepted, AskError, RefusedReason, SubmitError};
+use crate::provider::{Accepted, AskError, RefusedReason, SubmitError, Variant};
 use crate::standing::sample::{NOON, PROMPT, crowded_policy, job, overview, policy};
 
 fn started() -> Metrics {
@@ -41,6 +43,11 @@ fn record_everything(metrics: &Metrics) {
     metrics.unknown_status(&route);
     metrics.webhook(&route, WebhookOutcome::Accepted);
     metrics.upstream(&route, UpstreamCall::Submit, moment);
+    metrics.archived(Variant::Video, 1 << 20, moment);
+    metrics.not_archived(Variant::Thumbnail, CopyOutcome::Provider);
+    metrics.archive_given_up();
+    metrics.archive_load((1, 2));
+    metrics.unarchived(RemovalCause::Expired, 3);
     metrics.route_health(&route, &model, true);
     let mut policy = policy();
     policy.budget = policy.tenants.values().next().map(|tenant| tenant.budget.clone());
@@ -80,8 +87,21 @@ fn names_follow_the_rules_of_the_trade() {
             assert!(units.iter().chain(&counts).any(|suffix| name.ends_with(suffix)), "{name} tells no unit");
         }
         for label in series.labels {
-            let closed =
-                ["tenant", "route", "model", "operation", "outcome", "reason", "cause", "state", "period", "call", "version", "revision"];
+            let closed = [
+                "tenant",
+                "route",
+                "model",
+                "operation",
+                "outcome",
+                "reason",
+                "cause",
+                "state",
+                "period",
+                "call",
+                "variant",
+                "version",
+                "revision",
+            ];
             assert!(closed.contains(label), "{name} has the label {label}");
         }
         assert!(!(series.labels.contains(&"tenant") && series.labels.contains(&"route")), "{name} grows with the product of two lists");

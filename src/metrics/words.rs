@@ -219,6 +219,30 @@ words! {
 }
 
 words! {
+    /// How the copying of a file into the archive went.
+    CopyOutcome {
+        /// It is kept
+        Copied = "copied",
+        /// The provider did not deliver it
+        Provider = "provider",
+        /// What came was not a whole file
+        Damaged = "damaged",
+        /// It could not be put away
+        Storage = "storage",
+    }
+}
+
+words! {
+    /// Why a file was removed from the archive.
+    RemovalCause {
+        /// Its tenant deleted the job
+        Deleted = "deleted",
+        /// It was kept for as long as policy says
+        Expired = "expired",
+    }
+}
+
+words! {
     /// What we ask of an upstream.
     UpstreamCall {
         /// Make a clip

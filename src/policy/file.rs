@@ -89,10 +89,12 @@ pub struct Store {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Archive {
-    /// `"off"` streams clips from the provider; `"file:DIR"`, `"s3://…"`, `"az://…"` and `"gs://…"` are read but not in force yet. Default `"off"`.
+    /// `"file:DIR"` copies finished clips into that folder; `"off"` streams them from the provider. `"s3://…"`, `"az://…"` and `"gs://…"` are read but not in force yet. Default `"off"`.
     pub url: Option<Placed<String>>,
     /// How long clips are kept. Default `"30d"`.
     pub keep: Option<Placed<String>>,
+    /// How long a clip that cannot be copied holds up its job, which is then completed without a copy. Default `"10m"`.
+    pub give_up: Option<Placed<String>>,
 }
 
 /// What is assumed when a request does not say.

@@ -45,7 +45,6 @@ pub struct Policy {
     /// Where upstream ids go that the store does not take in time; a change needs a restart.
     pub emergency_journal: PathBuf,
     /// `[archive]`
-    #[allow(dead_code, reason = "read and checked; not in force yet, of which the operator is warned")]
     pub archive: Archive,
     /// `[defaults]`
     pub defaults: Defaults,
@@ -108,9 +107,21 @@ pub enum StoreUrl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
     /// Where finished clips are copied: `None` streams from the provider only.
-    pub url: Option<String>,
+    pub place: Option<ArchivePlace>,
     /// How long they are kept.
     pub keep: Duration,
+    /// How long a clip that cannot be copied holds up its job.
+    pub give_up: Duration,
+}
+
+/// Where finished clips are copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArchivePlace {
+    /// `file:DIR`
+    Folder(PathBuf),
+    /// `s3://…`, `az://…`, `gs://…`
+    #[allow(dead_code, reason = "read and checked; not in force yet, of which the operator is warned")]
+    Bucket(String),
 }
 
 /// `[defaults]`

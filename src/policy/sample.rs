@@ -118,7 +118,7 @@ pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
         },
         store: StoreUrl::Sqlite("filmgate.db".into()),
         emergency_journal: "filmgate.emergency.jsonl".into(),
-        archive: Archive { url: None, keep: Duration::from_secs(24 * 60 * 60) },
+        archive: Archive { place: None, keep: Duration::from_secs(24 * 60 * 60), give_up: Duration::ZERO },
         defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
         budget: None,
         routes: routes.iter().map(|(route, _)| (route.name.clone(), Arc::clone(route))).collect(),

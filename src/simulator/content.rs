@@ -39,6 +39,8 @@ impl File {
 pub struct Defects {
     /// Break the connection after so many bytes.
     pub stop_after: Option<u64>,
+    /// Send no more after so many bytes, and stay.
+    pub stall_after: Option<u64>,
     /// Leave out so many bytes at the end, and say so in `content-length`.
     pub short_by: u64,
 }
@@ -51,15 +53,15 @@ pub fn serve(file: File, headers: &HeaderMap, tag: &str, defects: Defects) -> Re
     let wanted = headers.get(RANGE).filter(|_| same_version).and_then(|value| value.to_str().ok());
     let media_type = file.media_type;
     let mut reply = match wanted.map_or(Wanted::Everything, |text| wanted_range(text, length)) {
-        Wanted::Everything => respond(StatusCode::OK, file, 0..length, defects.stop_after),
+        Wanted::Everything => respond(StatusCode::OK, file, 0..length, defects),
         Wanted::Part(range) => {
             let shown = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
-            let mut reply = respond(StatusCode::PARTIAL_CONTENT, file, range, defects.stop_after);
+            let mut reply = respond(StatusCode::PARTIAL_CONTENT, file, range, defects);
             reply.headers_mut().extend(HeaderValue::from_str(&shown).ok().map(|shown| (CONTENT_RANGE, shown)));
             reply
         }
         Wanted::Nothing => {
-            let mut reply = respond(StatusCode::RANGE_NOT_SATISFIABLE, file, 0..0, None);
+            let mut reply = respond(StatusCode::RANGE_NOT_SATISFIABLE, file, 0..0, Defects::default());
             reply.headers_mut().extend(HeaderValue::from_str(&format!("bytes */{length}")).ok().map(|shown| (CONTENT_RANGE, shown)));
             reply
         }
@@ -70,10 +72,11 @@ pub fn serve(file: File, headers: &HeaderMap, tag: &str, defects: Defects) -> Re
     reply
 }
 
-fn respond(status: StatusCode, file: File, range: Range<u64>, stop_after: Option<u64>) -> Response<Payload> {
+fn respond(status: StatusCode, file: File, range: Range<u64>, defects: Defects) -> Response<Payload> {
     let length = range.end.saturating_sub(range.start);
-    let breaks_at = stop_after.filter(|bytes| *bytes < length).map(|bytes| range.start + bytes);
-    let mut reply = Response::new(Payload { head: file.head, at: range.start, end: range.end, breaks_at });
+    let at = |bytes: Option<u64>| bytes.filter(|bytes| *bytes < length).map(|bytes| range.start + bytes);
+    let (breaks_at, stalls_at) = (at(defects.stop_after), at(defects.stall_after));
+    let mut reply = Response::new(Payload { head: file.head, at: range.start, end: range.end, breaks_at, stalls_at });
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     reply
@@ -109,13 +112,14 @@ pub struct Payload {
     at: u64,
     end: u64,
     breaks_at: Option<u64>,
+    stalls_at: Option<u64>,
 }
 
 impl Payload {
     /// All of these bytes.
     pub fn whole(bytes: Bytes) -> Self {
         let end = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Self { head: bytes, at: 0, end, breaks_at: None }
+        Self { head: bytes, at: 0, end, breaks_at: None, stalls_at: None }
     }
 
     /// The piece that begins at `at`, no longer than `length`.
@@ -140,7 +144,11 @@ impl Body for Payload {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let end = self.breaks_at.unwrap_or(self.end);
+        let end = self.breaks_at.or(self.stalls_at).unwrap_or(self.end);
+        if self.at >= end && self.breaks_at.is_none() && self.stalls_at.is_some() {
+            // Nobody wakes it: it ends with its connection.
+            return Poll::Pending;
+        }
         if self.at >= end {
             return Poll::Ready(self.breaks_at.map(|_| Err(Broken)));
         }
@@ -150,12 +158,12 @@ impl Body for Payload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.breaks_at.is_none() && self.at >= self.end
+        self.breaks_at.is_none() && self.stalls_at.is_none() && self.at >= self.end
     }
 
     /// Exact, unless it will break off: then only the `content-length` header may promise a length.
     fn size_hint(&self) -> SizeHint {
-        match self.breaks_at {
+        match self.breaks_at.or(self.stalls_at) {
             None => SizeHint::with_exact(self.end - self.at),
             Some(_) => SizeHint::default(),
         }

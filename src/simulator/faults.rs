@@ -91,6 +91,12 @@ pub struct Faults {
     pub stop_after: Option<u64>,
     /// Content ends so many bytes early, under a `content-length` that agrees with it.
     pub content_short_by: u64,
+    /// Content stops coming after so many bytes, on a connection that stays open.
+    pub content_stalls_after: Option<u64>,
+    /// Content is answered with this status and no bytes.
+    pub content_status: Option<u16>,
+    /// Content is answered with this text as an HTML page, and 200.
+    pub content_page: Option<String>,
     /// How often the courier tells of each ended job, instead of once: 0 is never.
     pub webhook_copies: Option<u8>,
     /// Jobs an account may have running; one more is refused as the dialect refuses it.

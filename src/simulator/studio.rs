@@ -289,7 +289,16 @@ impl Studio {
         let file = clip::file(job, variant, self.clip_bytes_min);
         let books = self.books();
         let faults = books.faults.in_force();
-        let defects = Defects { stop_after: faults.stop_after, short_by: faults.content_short_by };
+        if let Some(status) = faults.content_status {
+            return Err(Refusal::new(status, "server_error", None, "There is no content to be had.").into());
+        }
+        if let Some(page) = &faults.content_page {
+            let mut reply = reply_text(page.clone());
+            reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            return Ok(reply);
+        }
+        let defects =
+            Defects { stop_after: faults.stop_after, stall_after: faults.content_stalls_after, short_by: faults.content_short_by };
         Ok(content::serve(file, headers, &format!("{}-{variant:?}", job.id), defects))
     }
 

@@ -97,7 +97,7 @@ pub fn policy() -> Policy {
         },
         store: StoreUrl::Sqlite("filmgate.db".into()),
         emergency_journal: "filmgate.emergency.jsonl".into(),
-        archive: Archive { url: None, keep: Duration::from_secs(86_400) },
+        archive: Archive { place: None, keep: Duration::from_secs(86_400), give_up: Duration::ZERO },
         defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
         budget: None,
         routes: BTreeMap::from([route("east", true), route("west", false)]),

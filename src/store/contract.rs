@@ -76,6 +76,7 @@ const CASES: &[(&str, Case)] = &[
     ("lists page in both directions without a gap", |w| Box::pin(lists::pages(w))),
     ("any text is a position in a list", |w| Box::pin(lists::any_cursor(w))),
     ("a deleted job is gone for its tenant and stays in the books", |w| Box::pin(lists::remove(w))),
+    ("of many jobs, the deleted ones are told", |w| Box::pin(lists::deleted_among(w))),
     ("a foreign tenant sees nothing", |w| Box::pin(lists::foreign_tenant(w))),
     ("characters are a tenant's own", |w| Box::pin(lists::characters(w))),
     ("the report adds up by day and route", |w| Box::pin(lists::report(w))),

@@ -66,6 +66,9 @@ pub trait Store: Send + Sync {
     /// Deletes a job that has ended, for its tenant.
     async fn remove(&self, tenant: &TenantName, id: JobId, at: Timestamp) -> Result<Removed, StoreError>;
 
+    /// Which of these jobs their tenants have deleted.
+    async fn deleted_among(&self, ids: &[JobId]) -> Result<HashSet<JobId>, StoreError>;
+
     /// Which routes have jobs that are due and that nobody has claimed, how many, and since when.
     async fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError>;
 

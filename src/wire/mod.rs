@@ -35,6 +35,7 @@ mod json;
 mod list;
 mod media;
 mod multipart;
+mod range;
 mod reference;
 mod video;
 mod wish;
@@ -45,6 +46,7 @@ pub use fingerprint::fingerprint;
 pub use form::{Form, read_form};
 pub use list::{ListQuery, link_token, page, variant};
 pub use media::check_reference_size;
+pub use range::{Wanted, wanted as wanted_range};
 pub use video::{VideoView, character_json, deleted, list, model, models, public_status, video};
 pub use wish::{create, edit, extend, remix};
 

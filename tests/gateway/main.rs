@@ -17,6 +17,7 @@ mod reading;
 mod resending;
 mod keys;
 mod content;
+mod archiving;
 mod budgets;
 mod callbacks;
 mod limits;

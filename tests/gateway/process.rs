@@ -42,6 +42,7 @@ impl Site {
         let books = self.path("books/books.db");
         std::fs::create_dir_all(books.parent().unwrap()).unwrap();
         let text = format!("[server]\ndrain = \"20s\"\n[store]\nurl = \"sqlite:{}\"\n{}\n", books.display(), parts.join("\n"));
+        let text = text.replace("{folder}", &self.folder.0.display().to_string());
         text.replace("{simulator}", &format!("http://{}", self.simulator.addr()))
     }
 

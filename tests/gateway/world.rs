@@ -130,7 +130,12 @@ impl World {
     // ── The policy ──
 
     pub fn policy_file(&self) -> PathBuf {
-        self.folder.0.join("gateway.toml")
+        self.path("gateway.toml")
+    }
+
+    /// Where this world keeps its files; `{folder}` in a policy.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.0.join(name)
     }
 
     /// Writes the file, and leaves it to the gateway to notice.
@@ -141,6 +146,7 @@ impl World {
         for part in policy {
             writeln!(text, "{part}").unwrap();
         }
+        text = text.replace("{folder}", &self.folder.0.display().to_string());
         self.write_file(&text.replace("{simulator}", &format!("http://{}", self.simulator.addr())));
     }
 

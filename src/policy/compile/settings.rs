@@ -11,7 +11,7 @@ use super::Pass;
 use crate::id::ModelName;
 use crate::policy::file::forms::{Placed, Written};
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Alerts, Archive, Defaults, Guard, Server, StoreUrl, Telemetry, Webhook, file};
+use crate::policy::{Alerts, Archive, ArchivePlace, Defaults, Guard, Server, StoreUrl, Telemetry, Webhook, file};
 use crate::secret::Secret;
 use crate::video::PROMPT_CHARS_MAX;
 
@@ -119,18 +119,28 @@ pub(super) fn emergency_journal(file: &file::Store, store: &StoreUrl, pass: &mut
 }
 
 pub(super) fn archive(file: &file::Archive, pass: &mut Pass<'_>) -> Archive {
-    let url = file.url.as_ref().filter(|url| url.value != "off").and_then(|url| {
-        let known = ["file:", "s3://", "az://", "gs://"];
-        let ok = known.iter().any(|scheme| url.value.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-        let wrong = || {
+    let place = file.url.as_ref().filter(|url| url.value != "off").and_then(|url| {
+        let place = archive_place(&url.value).ok_or_else(|| {
             Wrong::new("this is not a place to keep clips", "write \"off\", \"file:DIR\", \"s3://bucket/prefix\", \"az://…\" or \"gs://…\"")
-        };
-        pass.keep(&url.at, format_args!("archive.url"), ok.then(|| url.value.clone()).ok_or_else(wrong))
+        });
+        pass.keep(&url.at, format_args!("archive.url"), place)
     });
-    if url.is_some() {
+    if let Some(ArchivePlace::Bucket(_)) = place {
         pass.warn_not_in_force("archive.url");
     }
-    Archive { url, keep: pass.duration(format_args!("archive.keep"), &file.keep, 30 * DAY, 3_600 * SECOND..=3_650 * DAY) }
+    Archive {
+        place,
+        keep: pass.duration(format_args!("archive.keep"), &file.keep, 30 * DAY, 3_600 * SECOND..=3_650 * DAY),
+        give_up: pass.duration(format_args!("archive.give_up"), &file.give_up, 600 * SECOND, Duration::ZERO..=DAY),
+    }
+}
+
+fn archive_place(url: &str) -> Option<ArchivePlace> {
+    if let Some(folder) = url.strip_prefix("file:") {
+        return (!folder.is_empty()).then(|| ArchivePlace::Folder(PathBuf::from(folder)));
+    }
+    let bucket = ["s3://", "az://", "gs://"].iter().find_map(|scheme| url.strip_prefix(scheme))?;
+    (!bucket.is_empty()).then(|| ArchivePlace::Bucket(url.to_owned()))
 }
 
 /// Needs the routes compiled: the default model has to be one that they offer.

@@ -11,7 +11,7 @@ use crate::money::MicroUsd;
 use crate::policy::fault::{FAULTS_MAX, Faults};
 use crate::policy::schema::schema;
 use crate::policy::sunset::sunset_warnings;
-use crate::policy::{Choose, Fit, Per, Policy, Price, StoreUrl};
+use crate::policy::{ArchivePlace, Choose, Fit, Per, Policy, Price, StoreUrl};
 use crate::provider::Credential;
 use crate::secret::Secret;
 
@@ -108,6 +108,7 @@ fn every_block_of_the_shipped_file_compiles_once_uncommented() {
 fn the_values_shown_in_the_shipped_file_are_the_defaults() {
     let (mut all, bare) = (good(&all_in_use()), good("[routes.sim]\nprovider = \"simulator\"\n"));
     assert!(all.server.public_url.take().is_some(), "an example, as its comment says");
+    assert_eq!(all.archive.place.take(), Some(ArchivePlace::Folder("clips".into())), "the default is off, as its comment says");
     assert_eq!((&all.server, &all.store, &all.archive, &all.defaults), (&bare.server, &bare.store, &bare.archive, &bare.defaults));
     assert_eq!(all.guard.prompt_chars_max, bare.guard.prompt_chars_max);
     assert_eq!((all.alerts.retry_permille, all.alerts.sunset_days), (bare.alerts.retry_permille, bare.alerts.sunset_days));
@@ -167,6 +168,7 @@ fn a_policy_means_what_the_file_says() {
     let text = include_str!("../../../tests/fixtures/policy/ok/three-providers.toml");
     let policy = good(text);
     assert_eq!(policy.store, StoreUrl::Postgres(Secret::new("postgres://filmgate@db.internal/filmgate")));
+    assert_eq!(policy.archive.place, Some(ArchivePlace::Folder("clips".into())));
     assert_eq!(policy.archive.keep, Duration::from_secs(30 * 86_400));
 
     let openai = &policy.routes["openai"];
@@ -217,7 +219,7 @@ fn what_is_legal_but_surprising_is_a_warning() {
     let policy = good(concat!(
         "[server]\nlisten = \"0.0.0.0:8080\"\nadmin = \"0.0.0.0:9090\"\n",
         "[store]\nurl = \"postgres://u:hunter2@db/f\"\n",
-        "[archive]\nurl = \"file:clips\"\n",
+        "[archive]\nurl = \"s3://clips\"\n",
         "[routes.openai]\nprovider = \"openai\"\ntier = 1\napi_key = \"hunter2\"\nbase_url = \"http://relay.example/v1\"\n",
         "[routes.openai.models.veo]\nseconds = [4]\nprice = \"0\"\n",
         "[[rules]]\nwhen = { residency = \"eu\" }\nroutes = [\"openai\"]\n",

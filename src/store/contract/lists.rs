@@ -83,6 +83,16 @@ pub async fn remove(world: World) {
     assert_eq!(world.balances(&Wish::plain()).await, [(0, 800_000); 3]);
 }
 
+pub async fn deleted_among(world: World) {
+    let here = world.running(&Wish::plain(), "up-1").await;
+    let gone = world.running(&Wish::plain(), "up-2").await;
+    world.see(&gone, Event::Finished).await;
+    world.store.remove(&acme(), gone.id, NOON).await.unwrap();
+    let deleted = world.store.deleted_among(&[here.id, gone.id, JobId::mint()]).await;
+    assert_eq!(deleted.map(Vec::from_iter), Ok(vec![gone.id]));
+    assert_eq!(world.store.deleted_among(&[]).await.map(Vec::from_iter), Ok(vec![]));
+}
+
 pub async fn foreign_tenant(world: World) {
     let running = world.running(&Wish::plain(), "up-1").await;
     let ended = world.running(&Wish::plain(), "up-2").await;

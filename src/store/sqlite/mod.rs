@@ -149,6 +149,11 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::in_state(conn, state, &route)).await
     }
 
+    async fn deleted_among(&self, ids: &[JobId]) -> Result<HashSet<JobId>, StoreError> {
+        let ids = ids.to_vec();
+        self.readers.read(move |conn| read::deleted_among(conn, ids)).await
+    }
+
     async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError> {
         let (route, ids) = (route.clone(), ids.to_vec());
         self.readers.read(move |conn| read::known_upstream_ids(conn, &route, ids)).await

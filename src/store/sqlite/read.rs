@@ -94,6 +94,18 @@ pub(super) fn job_of_attempt(conn: &Connection, attempt: AttemptId) -> Result<Op
     conn.prepare_cached(sql)?.query_row([attempt.to_string()], |row| Columns::of(row).parse("job's id")).optional()
 }
 
+/// Which of `ids` are of deleted jobs.
+pub(super) fn deleted_among(conn: &Connection, ids: Vec<JobId>) -> Result<HashSet<JobId>, Error> {
+    let mut job = conn.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1 AND deleted_at_ms IS NOT NULL")?;
+    let mut deleted = HashSet::new();
+    for id in ids {
+        if job.exists([id.to_string()])? {
+            deleted.insert(id);
+        }
+    }
+    Ok(deleted)
+}
+
 /// A job with its attempts and ledger lines, all of one moment.
 #[expect(clippy::type_complexity, reason = "the shape is the trait's")]
 pub(super) fn job_file(conn: &Connection, id: JobId) -> Result<Option<(Arc<Job>, Vec<Attempt>, Vec<LedgerEntry>)>, Error> {
