@@ -162,7 +162,8 @@ pub enum Hold {
     Release,
 }
 
-/// One edge: decided here, written by the store in one transaction with the money.
+/// One edge: decided here, written by the store in one transaction with the money. Nobody but [`step`] can
+/// make one, so no store can be told to write an edge that is not in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The state the job must still be in.
@@ -171,6 +172,16 @@ pub struct Step {
     pub to: State,
     /// What happens to the hold.
     pub hold: Hold,
+    /// Only this module can write it.
+    _from_the_table: (),
+}
+
+#[cfg(test)]
+impl Step {
+    /// The same edge, leaving another state: what the table would never say.
+    pub fn leaving(self, from: State) -> Self {
+        Self { from, ..self }
+    }
 }
 
 /// The event cannot happen to a job in that state.
@@ -214,7 +225,7 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
 
         (from, event) => return Err(IllegalStep { from, event }),
     };
-    Ok(Step { from, to, hold })
+    Ok(Step { from, to, hold, _from_the_table: () })
 }
 
 #[cfg(test)]

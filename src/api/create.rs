@@ -14,6 +14,7 @@ use jiff::civil::Date;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug};
 
+use super::doorstep;
 use super::intake::{self, Caller};
 use super::resend::{Earlier, Sending};
 use super::view;
@@ -83,6 +84,7 @@ async fn make(
     }
     let begun = Instant::now();
     let passed = gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
+    doorstep::room(gw, caller, request.headers()).await?;
     let form = intake::form(gw, &caller.policy, request).await?;
     let wish = wish(caller, making, form, gw.clock.now().utc_date())?;
     guard(&caller.policy.guard, &wish)?;

@@ -13,6 +13,7 @@ mod archived;
 pub mod character;
 pub mod content;
 pub mod create;
+mod doorstep;
 mod intake;
 pub mod models;
 pub mod read;

@@ -20,6 +20,9 @@ use super::framing::tests::{ILLEGAL, Legal, legal};
 use super::{Timeouts, bind, rim, serve};
 use crate::reply;
 
+/// After it, nothing comes.
+const LAST: &str = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
 /// A listener whose path says what it was asked, and counts.
 struct Listener {
     address: SocketAddr,
@@ -177,7 +180,6 @@ async fn too_large_heads_are_refused() {
 fn both_readers_agree_on_where_requests_begin_and_end() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(Listener::start(Timeouts::default()));
-    const LAST: &str = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let cases = (vec(legal().prop_map(Legal::kept_alive), 0..5), of(0..ILLEGAL.len()), any::<bool>());
     proptest!(ProptestConfig::with_cases(100), |((requests, bad, behind) in cases)| {
         let mut sent: Vec<u8> = requests.iter().flat_map(Legal::bytes).collect();
@@ -243,4 +245,21 @@ async fn a_head_that_trickles_is_too_slow_however_steadily_it_comes() {
     }
     assert!(since.elapsed() < ms(2_000), "it was let trickle for {:?}", since.elapsed());
     assert_eq!(listener.handled(), 0);
+}
+
+#[tokio::test]
+async fn a_panic_is_one_failed_request_and_not_more() {
+    let path = |request: Request<Incoming>| async move {
+        assert_ne!(request.uri().path(), "/panic", "told to");
+        reply::json("<fine>".to_owned())
+    };
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tasks.spawn(serve(listener, rim(path), Timeouts::default(), tasks.clone(), stop.clone()));
+    let _stop = stop.drop_guard();
+    let asked = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let said = exchange(address, format!("{}{}{}", asked("/a"), asked("/panic"), LAST).as_bytes()).await;
+    assert_eq!(said.matches("<fine>").count(), 2, "the connection and the process go on: {said}");
+    assert!(said.contains("HTTP/1.1 500") && said.contains("internal_error") && !said.contains("told to"), "{said}");
 }

@@ -110,6 +110,9 @@ pub trait Store: Send + Sync {
     /// What an account has in a period; nothing was ever booked there if `None`.
     async fn balance(&self, account: &Account, period: &str) -> Result<Option<Balance>, StoreError>;
 
+    /// How many of its places in flight an account's jobs take.
+    async fn places_taken(&self, account: &Account) -> Result<u32, StoreError>;
+
     /// How things stand.
     async fn overview(&self) -> Result<Overview, StoreError>;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::process::{Site, eventually};
-use crate::world::{openai, tenant};
+use crate::world::{id, openai, tenant};
 
 const UNDER_WAY: usize = 20;
 
@@ -74,4 +74,46 @@ async fn an_idle_gateway_stops_within_a_second_whoever_is_connected() {
     gateway.process.signal("INT");
     let ended = gateway.process.ends_within(Duration::from_secs(1)).await;
     assert_eq!(ended.and_then(|status| status.code()), Some(0), "{}", gateway.process.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_under_load_again_and_again_nothing_is_ever_in_doubt() {
+    let cycles = crate::campaign::cycles(20).clamp(6, 200);
+    let site = Site::new(1_000, 0, &[openai("openai", ""), tenant("acme", "budget = { cap = \"unlimited\" }")]).await;
+    site.simulator.set_faults(Faults { delay_ms: 20, ..Faults::default() });
+    let mut given = Vec::new();
+    for cycle in 0..cycles {
+        let gateway = site.gateway().await;
+        let mut clients = JoinSet::new();
+        for number in 0..8 {
+            let acme = gateway.tenant("acme");
+            clients.spawn(async move {
+                let (wish, mut ids) = (json!({ "prompt": format!("{number} owls, at {cycle}"), "seconds": "4" }).to_string(), Vec::new());
+                while let Ok(answer) = acme.ask("POST", "/v1/videos", Some("application/json"), wish.clone()).await {
+                    if answer.status == 503 {
+                        assert!(answer.refusal().contains("server_is_stopping"), "{answer:?}");
+                        break;
+                    }
+                    ids.push(id(&answer.ok().json()).to_owned());
+                }
+                ids
+            });
+        }
+        let before = given.len() as i64;
+        eventually("orders are under way", || site.number("SELECT count(*) FROM jobs") > before + 10 + (cycle % 7) as i64).await;
+        gateway.process.signal("TERM");
+        let ended = gateway.process.ends_within(Duration::from_secs(20)).await;
+        assert_eq!(ended.and_then(|status| status.code()), Some(0), "{}", gateway.process.log());
+        given.extend(clients.join_all().await.into_iter().flatten());
+        assert_eq!(site.number("SELECT count(*) FROM jobs WHERE state IN ('reserved', 'submitting', 'unknown')"), 0, "cycle {cycle}");
+        assert_eq!(site.number("SELECT count(*) FROM jobs"), given.len() as i64, "everybody heard of its job, cycle {cycle}");
+    }
+    println!("FIGURE stopping: {cycles} stops under load, {} orders, none in doubt", given.len());
+    let gateway = site.gateway().await;
+    let acme = gateway.tenant("acme");
+    for video in &given {
+        assert_eq!(acme.get(&format!("/v1/videos/{video}")).await.status, 200, "{video}");
+    }
+    site.until_quiet().await;
+    site.settle_up();
 }

@@ -23,6 +23,8 @@ mod callbacks;
 mod limits;
 mod failover;
 mod clocks;
+mod unreachable;
+mod floods;
 mod bad_input;
 mod reloading;
 mod admin;

@@ -86,6 +86,8 @@ pub async fn places(world: World) {
     let opened = join_all((0..100).map(|_| world.open(&elsewhere))).await;
     assert_eq!(opened.iter().filter(|result| result.is_ok()).count(), 10);
     assert!(opened.contains(&Err(OpenError::TenantFull { in_flight: 30 })));
+    assert_eq!(world.store.places_taken(&tenant("acme")).await, Ok(30));
+    assert_eq!(world.store.places_taken(&tenant("nobody")).await, Ok(0));
 
     // Turned away: the route has room again, the tenant does not, for the job is still its.
     let waiting = world.see(jobs[0], Event::TurnedAway).await;
@@ -119,7 +121,7 @@ pub async fn ends_once(world: World) {
     let ended = ended.into_iter().find_map(Result::ok).unwrap();
     let again = step(State::Running, Event::Finished).unwrap();
     assert_eq!(world.store.apply(&ended, again, Facts::default(), NOON).await, Err(ApplyError::Moved));
-    let from_the_end = crate::job::Step { from: ended.state, ..again };
+    let from_the_end = again.leaving(ended.state);
     assert!(matches!(world.store.apply(&ended, from_the_end, Facts::default(), NOON).await, Err(ApplyError::Store(_))));
     let spent = ended.cost.unwrap().get();
     assert_eq!(world.balances(&wish).await, [(0, spent); 3]);

@@ -185,6 +185,11 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::account_balance(conn, &account, &period)).await
     }
 
+    async fn places_taken(&self, account: &Account) -> Result<u32, StoreError> {
+        let account = account.clone();
+        self.readers.read(move |conn| money::places_taken(conn, &account)).await
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         self.readers.read(books::overview).await
     }

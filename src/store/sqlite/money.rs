@@ -140,15 +140,19 @@ pub(super) fn latest_line(conn: &Connection) -> Result<Option<Timestamp>, Error>
 
 /// Takes one of an account's places, or answers how many are taken if that is all of them.
 pub(super) fn take_place(conn: &Connection, account: &Account, max: Option<u32>) -> Result<Result<(), u32>, Error> {
-    let account = account.to_string();
-    let sql = "SELECT jobs FROM in_flight WHERE account = ?1";
-    let taken: u32 = conn.prepare_cached(sql)?.query_row([&account], |row| row.get(0)).optional()?.unwrap_or(0);
+    let taken = places_taken(conn, account)?;
     if max.is_some_and(|max| taken >= max) {
         return Ok(Err(taken));
     }
     let sql = "INSERT INTO in_flight (account, jobs) VALUES (?1, 1) ON CONFLICT (account) DO UPDATE SET jobs = jobs + 1";
-    conn.prepare_cached(sql)?.execute([account])?;
+    conn.prepare_cached(sql)?.execute([account.to_string()])?;
     Ok(Ok(()))
+}
+
+/// How many of an account's places are taken.
+pub(super) fn places_taken(conn: &Connection, account: &Account) -> Result<u32, Error> {
+    let sql = "SELECT jobs FROM in_flight WHERE account = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([account.to_string()], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// Gives a place back.
