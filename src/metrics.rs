@@ -252,21 +252,21 @@ impl Metrics {
         self.events.clock_gap_seconds.set([], gap_ms / 1_000);
     }
 
-    /// Takes in how things stand. Called at each scrape, before [`Metrics::render`].
-    pub fn observe(&self, overview: &Overview, policy: &Policy, now: Timestamp) {
-        self.stand(Some(overview), policy, now);
+    /// Takes in how things stand, and whether the store takes writes. Called at each scrape, before [`Metrics::render`].
+    pub fn observe(&self, overview: &Overview, takes_writes: bool, policy: &Policy, now: Timestamp) {
+        self.stand(Some(overview), takes_writes, policy, now);
     }
 
     /// The store did not say how things stand: what came from it is left out rather than shown stale.
     pub fn store_unavailable(&self, policy: &Policy, now: Timestamp) {
-        self.stand(None, policy, now);
+        self.stand(None, false, policy, now);
     }
 
-    fn stand(&self, overview: Option<&Overview>, policy: &Policy, now: Timestamp) {
+    fn stand(&self, overview: Option<&Overview>, takes_writes: bool, policy: &Policy, now: Timestamp) {
         let registry = Registry::new();
         let levels = Levels::declare(&registry);
         let names = self.names.load();
-        levels.store_up.set([], i64::from(overview.is_some()));
+        levels.store_up.set([], i64::from(overview.is_some() && takes_writes));
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         health.retain(|(route, model), _| policy.routes.get(route).is_some_and(|r| r.models.contains_key(model)));
         levels::show_policy(&levels, &names, policy, &health, now);

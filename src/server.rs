@@ -7,6 +7,7 @@
 mod framing;
 mod guarded;
 mod linger;
+mod seats;
 mod stall;
 
 use std::convert::Infallible;
@@ -41,10 +42,9 @@ use crate::reply::{self, BodyError, Reply};
 use framing::{Framing, Objection, Verdict};
 use guarded::Guarded;
 use linger::Lingering;
+pub use seats::open_as_many_files_as_allowed;
 use stall::Stalling;
 
-/// Connections at a time, per listener.
-const CONNECTIONS_MAX: usize = 20_000;
 /// After an accept failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A request's headers, all together, bytes.
@@ -119,7 +119,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accepts connections until `stop`, then lets those that are under way finish their requests. Every
 /// connection is a task of `tasks`, which the caller waits for.
 pub async fn serve(listener: TcpListener, rim: Rim, timeouts: Timeouts, tasks: TaskTracker, stop: CancellationToken) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = Arc::new(Semaphore::new(seats::seats()));
     loop {
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {

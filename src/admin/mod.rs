@@ -66,7 +66,7 @@ async fn scrape(gw: &Gateway) -> Reply {
     }
     gw.metrics.archive_load(gw.archive.copies.count());
     match gw.store.overview().await {
-        Ok(overview) => gw.metrics.observe(&overview, &policy, now),
+        Ok(overview) => gw.metrics.observe(&overview, gw.store.takes_writes(now).await.is_ok(), &policy, now),
         Err(_) => gw.metrics.store_unavailable(&policy, now),
     }
     reply::with(StatusCode::OK, metrics::CONTENT_TYPE, gw.metrics.render())

@@ -12,6 +12,7 @@ use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::boot::{self, Settings};
+use crate::server;
 
 /// Sent to who writes beyond its limit on file size; tokio has no name for it.
 const SIGXFSZ: i32 = 25;
@@ -41,6 +42,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let policy = super::policy(&args.config)?;
     log(policy.telemetry.log_json);
     drop(policy);
+    server::open_as_many_files_as_allowed();
     super::runtime()?.block_on(async {
         // A file that may not grow any more shall be a failed write, which the store can answer, and not our end.
         let _survived = signal(SignalKind::from_raw(SIGXFSZ))?;
@@ -68,7 +70,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 pub fn log(json: bool) {
     let filter = EnvFilter::try_from_env("FILMGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let builder = builder.with_ansi(std::io::stderr().is_terminal());
+    // A line that cannot be written is lost; to complain about it in the same place would be the end of us.
+    let builder = builder.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
     // A second subscriber is refused; the first one is as good.
     let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
 }

@@ -88,7 +88,7 @@ families! {
         build: Gauges["version"],
         /// 1, with the first twelve digits of the revision in force.
         policy_revision: Gauges["revision"],
-        /// Whether the database answered at this scrape: 1 or 0. What is read from it is missing at 0.
+        /// Whether the database answered and took a write at this scrape: 1 or 0. What it did not answer is missing.
         store_up: Gauges[],
         /// Jobs that have not ended.
         jobs: Gauges["route", "state"],

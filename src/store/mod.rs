@@ -141,6 +141,9 @@ pub trait Store: Send + Sync {
     /// 32 random bytes that are this database's own, made at its first start: signs links.
     async fn signing_key(&self) -> Result<[u8; 32], StoreError>;
 
+    /// Writes down that it could: the error is what whoever brings money would be told, or just was.
+    async fn takes_writes(&self, at: Timestamp) -> Result<(), StoreError>;
+
     /// What does not add up in the books, said for a person; empty if everything does: balances are
     /// the sums of what is booked to them, a hold ended once or not at all, places are taken by jobs.
     async fn audit(&self) -> Result<Vec<String>, StoreError>;

@@ -33,6 +33,7 @@ mod operating;
 mod crashing;
 mod killing;
 mod power;
+mod starving;
 mod draining;
 mod reloading_under_load;
 mod streaming;

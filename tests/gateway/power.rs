@@ -33,7 +33,7 @@ pub fn shim(name: &'static str) -> PathBuf {
 }
 
 /// The words before a command line whose process shall be able to lose what it has not synced.
-fn remembering(site: &Site) -> Vec<String> {
+pub fn remembering(site: &Site) -> Vec<String> {
     vec![
         "env".to_owned(),
         format!("LD_PRELOAD={}", shim("unsynced").display()),
@@ -50,7 +50,7 @@ enum Record {
 }
 
 /// Takes back whatever was not synced, latest first. Answers how many writes that were.
-fn cut(site: &Site) -> usize {
+pub fn cut(site: &Site) -> usize {
     let journal = site.path("unsynced");
     let (mut synced, mut lost) = (HashSet::new(), 0);
     for record in records(&fs::read(&journal).unwrap_or_default()).into_iter().rev() {

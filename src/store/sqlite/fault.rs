@@ -1,6 +1,7 @@
-//! What a failure of SQLite means to a caller: try later, or look at the disk.
+//! What a failure of SQLite means to a caller: try later, or look at the disk; or that there must be no later.
 
 use rusqlite::{Error, ErrorCode, ffi};
+use tracing::error;
 
 use crate::store::{ApplyError, CorrectionError, OpenError, StoreError};
 
@@ -51,10 +52,13 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
     extended_code(error) == Some(ffi::SQLITE_CONSTRAINT_UNIQUE)
 }
 
-/// Whether a sync failed: the system may have dropped what it could not write, and a second try that
-/// succeeds proves nothing about the first.
-pub(super) fn is_failed_sync(error: &Error) -> bool {
-    matches!(extended_code(error), Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
+/// Ends the process if a sync failed: the system may have dropped what it could not write, and a second
+/// try that succeeds proves nothing about the first. Only a start that reads it anew knows what is there.
+pub(super) fn end_if_unsynced(error: &Error) {
+    if matches!(extended_code(error), Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) {
+        error!(%error, "the disk did not keep what was written: the gateway ends here and looks at its next start; check the disk");
+        std::process::exit(1);
+    }
 }
 
 fn extended_code(error: &Error) -> Option<i32> {

@@ -178,7 +178,7 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     conn.execute_batch(
         "PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA wal_autocheckpoint = 1000;
+         PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -16384;",
     )?;

@@ -62,7 +62,8 @@ impl Sqlite {
         Self::start(file::open_to_read(path)?)
     }
 
-    fn start(opened: Opened) -> Result<Self, StoreError> {
+    fn start(mut opened: Opened) -> Result<Self, StoreError> {
+        writer::keep_the_log_short(&mut opened.writer)?;
         let recent = Arc::new(recent_jobs());
         for job in read::open_jobs(&opened.writer)? {
             recent.insert(job.id, job);
@@ -226,6 +227,11 @@ impl Store for Sqlite {
 
     async fn signing_key(&self) -> Result<[u8; 32], StoreError> {
         Ok(self.signing_key)
+    }
+
+    async fn takes_writes(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |tx| write::wrote(tx, at)).await?;
+        self.writer.failed_lately().map_or(Ok(()), Err)
     }
 
     async fn audit(&self) -> Result<Vec<String>, StoreError> {

@@ -245,6 +245,13 @@ fn attempted(from: State) -> Result<State, OpenError> {
     step(from, Event::Attempted).map(|step| step.to).map_err(|_| OpenError::Moved)
 }
 
+/// See [`crate::store::Store::takes_writes`].
+pub(super) fn wrote(tx: &mut Tx<'_>, at: Timestamp) -> Result<(), StoreError> {
+    let sql = "INSERT INTO meta VALUES ('wrote_at_ms', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1";
+    tx.conn.prepare_cached(sql)?.execute([at.as_ms()])?;
+    Ok(())
+}
+
 /// See [`crate::store::Store::recover`].
 ///
 /// The file is ours alone, so whoever claimed a job is dead, and its claims with it. A time to ask again that

@@ -4,17 +4,19 @@
 //! waiting, runs each fact in a savepoint of its own, commits once, and only then answers them all.
 //! The invariants: nobody hears of a fact before it is durable; a refused fact leaves nothing behind
 //! and takes nobody with it; if the commit fails everybody is told so, refusals too, because they may
-//! rest on facts of the same batch. Knows nothing of what the facts are.
+//! rest on facts of the same batch; if the disk could not be synced, the process ends. Knows nothing of what the facts are.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, Error, ffi};
 use tokio::sync::{mpsc, oneshot};
 
-use super::fault::is_failed_sync;
+use super::fault::end_if_unsynced;
 use super::workers::Workers;
 use crate::crash;
 use crate::id::JobId;
@@ -24,6 +26,10 @@ use crate::store::{Job, StoreError};
 const BATCH_MAX: usize = 256;
 /// How many facts may wait before those who bring more have to.
 const WAITING_MAX: usize = 4_096;
+/// How long the log grows before it is folded in, pages.
+const LOG_PAGES_MAX: i32 = 1_000;
+/// For how long a commit that failed counts.
+const LATELY: Duration = Duration::from_secs(10);
 /// How many recent jobs are kept at hand.
 const RECENT_JOBS_MAX: usize = 50_000;
 /// What they may weigh together: prompts differ in length by four orders of magnitude.
@@ -105,14 +111,39 @@ where
 /// The way to the writer's thread.
 pub(super) struct Writer {
     thread: Workers<Box<dyn Waiting>>,
+    failed: Arc<Failed>,
+}
+
+/// The latest commit that failed, and when.
+#[derive(Default)]
+struct Failed(Mutex<Option<(Instant, StoreError)>>);
+
+impl Failed {
+    fn remember(&self, why: &StoreError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), why.clone()));
+    }
+
+    fn lately(&self) -> Option<StoreError> {
+        let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().filter(|(at, _)| at.elapsed() < LATELY).map(|(_, why)| why.clone())
+    }
 }
 
 impl Writer {
     /// Starts the thread; it ends when this is dropped, after what still waits is written.
     pub fn start(conn: Connection, recent: Arc<RecentJobs>) -> std::io::Result<Self> {
         let (queue, facts) = mpsc::channel(WAITING_MAX);
-        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || write_all(conn, facts, &recent))?;
-        Ok(Self { thread: Workers::new(queue, vec![thread]) })
+        let failed = Arc::new(Failed::default());
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn({
+            let failed = Arc::clone(&failed);
+            move || write_all(conn, facts, &recent, &failed)
+        })?;
+        Ok(Self { thread: Workers::new(queue, vec![thread]), failed })
+    }
+
+    /// What kept a commit from the disk a moment ago. Where there is room for one fact there may be none for another.
+    pub fn failed_lately(&self) -> Option<StoreError> {
+        self.failed.lately()
     }
 
     /// Brings a fact and waits until it is durable, refused, or known not to be written.
@@ -128,21 +159,31 @@ impl Writer {
     }
 }
 
+/// Has the log folded into the database whenever it has grown. What is committed is on disk in the log and
+/// may stay there if that fails, unless a sync failed: SQLite's own way of doing this keeps that to itself.
+pub(super) fn keep_the_log_short(conn: &mut Connection) -> Result<(), Error> {
+    conn.wal_hook(Some(|log: &mut Wal, pages| {
+        if pages >= LOG_PAGES_MAX
+            && let Err(error) = log.checkpoint()
+        {
+            end_if_unsynced(&error);
+        }
+        Ok(())
+    }))
+}
+
 /// Takes what waits, until nobody can bring any more.
-fn write_all(conn: Connection, mut facts: mpsc::Receiver<Box<dyn Waiting>>, recent: &RecentJobs) {
+fn write_all(conn: Connection, mut facts: mpsc::Receiver<Box<dyn Waiting>>, recent: &RecentJobs, failed: &Failed) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut changed = Vec::new();
-    let mut stopped: Option<StoreError> = None;
 
     while facts.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        let mut fault = stopped.clone();
-        if fault.is_none()
-            && let Err(error) = commit(&conn, &mut batch, &mut changed)
-        {
-            if is_failed_sync(&error) {
-                stopped = Some(StoreError::Unavailable(format!("{error}: what is on disk is uncertain; check it and restart the gateway")));
-            }
-            fault = Some(stopped.clone().unwrap_or_else(|| StoreError::from(error)));
+        let mut fault = None;
+        if let Err(error) = commit(&conn, &mut batch, &mut changed) {
+            end_if_unsynced(&error);
+            let why = StoreError::from(error);
+            failed.remember(&why);
+            fault = Some(why);
             changed.clear();
         }
         crash::point("after_commit");

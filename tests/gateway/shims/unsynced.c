@@ -95,9 +95,22 @@ int ftruncate64(int fd, off64_t size) {
     return done;
 }
 
+/* While there is a file $UNSYNCED_JOURNAL.fail, no file can be synced whose path ends as it says. */
+static int shall_fail(const char *path) {
+    char order[4200], end[64];
+    snprintf(order, sizeof order, "%s.fail", getenv("UNSYNCED_JOURNAL"));
+    int file = open(order, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    ssize_t length = read(file, end, sizeof end - 1);
+    close(file);
+    end[length < 0 ? 0 : length] = 0;
+    return strlen(path) >= strlen(end) && !strcmp(path + strlen(path) - strlen(end), end);
+}
+
 static int synced(int fd, int (*real)(int)) {
     char path[4096];
     if (!path_of(fd, path)) return real(fd);
+    if (shall_fail(path)) return errno = EIO, -1;
     char record[4200];
     TURN(int done = real(fd); if (!done) note(record, snprintf(record, sizeof record, "S %s\n", path)));
     return done;

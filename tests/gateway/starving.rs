@@ -1,0 +1,48 @@
+//! A gateway that may open only so many files, and clients who take all they can get.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::process::{Gateway, Site};
+use crate::world::{openai, tenant};
+
+const IDLE: usize = 300;
+
+/// Processor time that the process has used.
+fn worked(gateway: &Gateway) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", gateway.process.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+#[tokio::test]
+async fn with_few_files_those_who_are_inside_are_served_and_the_others_wait_their_turn() {
+    let site = Site::new(1_000, 0, &[openai("openai", ""), tenant("acme", "")]).await;
+    let limited = ["prlimit", "--nofile=128"].map(str::to_owned).into_iter().chain(site.serve()).collect::<Vec<_>>();
+    let gateway = site.gateway_of(&limited).await;
+    let wish = json!({ "prompt": "a kite", "seconds": "4" });
+    let inside = gateway.tenant("acme");
+    inside.post("/v1/videos", &wish).await.ok();
+
+    let idle: Vec<TcpStream> = (0..IDLE).map(|_| TcpStream::connect(gateway.address).unwrap()).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = worked(&gateway);
+    let began = Instant::now();
+    for _ in 0..5 {
+        inside.post("/v1/videos", &wish).await.ok();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let worked = worked(&gateway).saturating_sub(before);
+    assert!(worked < began.elapsed() / 2, "it worked for {worked:?} out of {:?}", began.elapsed());
+    assert_eq!(gateway.operator().get("/readyz").await.status, 200);
+
+    drop(idle);
+    gateway.tenant("acme").post("/v1/videos", &wish).await.ok();
+    let log = gateway.process.log();
+    assert!(!log.contains("Too many open files"), "{log}");
+    site.until_quiet().await;
+    site.settle_up();
+}
