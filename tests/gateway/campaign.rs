@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::client::{Answer, Client};
-use crate::process::{Process, Site};
+use crate::process::{Process, Site, eventually};
 use crate::world::{azure, id, key_of, openai, tenant};
 
 /// From the start of a process to the latest instant of its death.
@@ -38,7 +38,7 @@ const KEYED_SENDINGS: usize = 6;
 const A_WHILE: Duration = Duration::from_secs(20 * 60);
 const TENANTS: [&str; 3] = ["acme", "berlin", "capped"];
 /// Outcomes that nobody knows are decided within seconds.
-const HASTY: &str = "submit_timeout = \"2s\"\nunknown = { grace = \"2s\" }";
+const HASTY: &str = "submit_timeout = \"3s\"\nunknown = { grace = \"5s\" }";
 
 /// Runs so many cycles, in lanes; `cycle` is one, from the start of a gateway to its death.
 pub async fn run(name: &str, cycles: usize, cycle: impl AsyncFn(&mut Lane) + Copy) {
@@ -289,7 +289,10 @@ impl Lane {
                 Some(cost) => assert!(cost.is_none_or(|cost| cost == line.microusd), "{place}: {line:?} was settled at {cost:?}"),
                 None => {
                     let held = open.get_mut(line.intent.as_ref().unwrap()).filter(|held| **held > 0);
-                    *held.unwrap_or_else(|| panic!("{place}: {line:?} is billed, and nobody holds money for it")) -= 1;
+                    *held.unwrap_or_else(|| {
+                        let jobs = self.site.jobs_of(line.intent.as_ref().unwrap());
+                        panic!("{place}: {line:?} is billed, and nobody holds money for it: {jobs:#?}")
+                    }) -= 1;
                 }
             }
         }
@@ -304,6 +307,10 @@ impl Lane {
         while let Some(given) = self.calls.join_next().await {
             self.given.extend(given.unwrap());
         }
+        // A request that is still on its way shall not find that it is twenty minutes late.
+        let on_its_way = "SELECT count(*) FROM jobs WHERE state = 'submitting'";
+        eventually("no request is on its way", || self.site.number(on_its_way) == 0).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         // What was held and never sent waits for a while; and absence can be told only from a list that shows
         // something younger.
         gateway.turn_clock(A_WHILE);

@@ -97,6 +97,15 @@ impl Site {
         books
     }
 
+    /// What became of the jobs of an intent, for who has to find out what went wrong.
+    pub fn jobs_of(&self, intent: &str) -> Vec<String> {
+        let books = self.books_left_behind();
+        let select = "SELECT concat_ws(' ', id, state, route, attempts, upstream_id, error_code, attempted_at_ms, ended_at_ms)
+            FROM jobs WHERE prompt LIKE '%#intent:' || ?1";
+        let mut rows = books.prepare(select).unwrap();
+        rows.query_map([intent], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
     /// What `SELECT` answers in its one number.
     pub fn number(&self, select: &str) -> i64 {
         self.books().query_row(select, [], |row| row.get(0)).unwrap_or_else(|why| panic!("{select}: {why}"))
