@@ -2,7 +2,7 @@
 //!
 //! A reply's length proves little: a provider that stores half a clip serves that half under a length
 //! that agrees with it. An MP4 file says by itself how long it is, box by box, so its boxes are walked:
-//! `ftyp` first, a `moov` somewhere, and the last one ending where the file does. Pictures are known to be
+//! `ftyp` first, a `moov` and an `mdat` somewhere, and the last one ending where the file does. Pictures are known to be
 //! whole by their ends. A WebM clip is taken at the length that was promised.
 
 use super::label::Form;
@@ -37,9 +37,9 @@ pub enum Damage {
         /// Where.
         at: u64,
     },
-    /// Its index is missing, without which it cannot be played.
-    #[error("it has no moov box")]
-    NoIndex,
+    /// A box is missing without which it cannot be played.
+    #[error("it has no {0} box")]
+    Without(&'static str),
     /// A picture ends where none does.
     #[error("it breaks off: it does not end like a picture")]
     NoEnd,
@@ -117,6 +117,7 @@ struct Boxes {
     /// A box without a length reaches to the end of the file.
     to_the_end: bool,
     has_index: bool,
+    has_media: bool,
 }
 
 impl Boxes {
@@ -160,6 +161,7 @@ impl Boxes {
             return Err(no_box);
         }
         self.has_index |= name == b"moov";
+        self.has_media |= name == b"mdat";
         self.left = match length {
             Some(length) if (head_length..=FILE_BYTES_MAX).contains(&length) => length - head_length,
             Some(_) => return Err(no_box),
@@ -178,7 +180,8 @@ impl Boxes {
             Self { head, .. } if !head.is_empty() => {
                 Err(Damage::Short { needed: 8_u64.saturating_sub(u64::try_from(head.len()).unwrap_or(0)).max(1) })
             }
-            Self { has_index: false, .. } => Err(Damage::NoIndex),
+            Self { has_index: false, .. } => Err(Damage::Without("moov")),
+            Self { has_media: false, .. } => Err(Damage::Without("mdat")),
             _ => Ok(()),
         }
     }
@@ -229,7 +232,8 @@ mod tests {
         let clip = clip();
         let length = clip.len() as u64;
         assert_eq!(verdict(&clip, Some(length + 1), 64), Err(Damage::Length { got: length, promised: length + 1 }));
-        assert_eq!(verdict(&mp4(&[(b"ftyp", 16), (b"mdat", 50)]), None, 64), Err(Damage::NoIndex));
+        assert_eq!(verdict(&mp4(&[(b"ftyp", 16), (b"mdat", 50)]), None, 64), Err(Damage::Without("moov")));
+        assert_eq!(verdict(&clip[..24 + 308], None, 64), Err(Damage::Without("mdat")), "cut behind its index");
         assert_eq!(verdict(b"", None, 64), Err(Damage::Empty));
         assert_eq!(verdict(&mp4(&[(b"moov", 16), (b"ftyp", 50)]), None, 64), Err(Damage::NoBox { at: 0 }));
         let page = [&mp4(&[(b"ftyp", 16), (b"moov", 50)])[..], b"<html>this is no box</html>"].concat();

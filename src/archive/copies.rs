@@ -50,8 +50,12 @@ impl Copies {
     /// Begins a try; `None` if somebody is at it already, or if too many are.
     pub fn begin(&self, job: JobId) -> Option<Turn<'_>> {
         let mut jobs = self.jobs();
-        let is_full = jobs.len() >= AT_A_TIME + WAITING_MAX && !jobs.contains_key(&job);
-        if is_full {
+        let is_full = |jobs: &HashMap<JobId, Progress>| jobs.len() >= AT_A_TIME + WAITING_MAX && !jobs.contains_key(&job);
+        if is_full(&jobs) {
+            // Those that wait for another try may have ended elsewhere; those that have not fail again.
+            jobs.retain(|_, progress| progress.is_under_way);
+        }
+        if is_full(&jobs) {
             return None;
         }
         let progress = jobs.entry(job).or_default();

@@ -22,6 +22,7 @@ use super::settle;
 use super::watch::Watch;
 use crate::archive::{Check, Damage, FILE_BYTES_MAX, Form, OutOfOrder, Owner, Place};
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::gateway::Gateway;
 use crate::job::{Event, step};
 use crate::metrics::CopyOutcome;
@@ -124,7 +125,11 @@ fn begin(gw: &Arc<Gateway>, watch: &Arc<Watch>, policy: &Arc<Policy>, job: &Job,
         let work = async {
             let Some(_seat) = turn.seat().await else { return };
             match copy(&gw, &policy, &job).await {
-                Ok(()) => complete(&gw, &watch, &policy, &job, facts).await,
+                Ok(()) => {
+                    crash::point("after_copy");
+                    complete(&gw, &watch, &policy, &job, facts).await;
+                    gw.archive.copies.forget(job.id);
+                }
                 Err(why) => {
                     turn.failed(gw.clock.now());
                     warn!(job.id = %job.id, route.name = %job.route, %why, "a clip was not copied; it is tried again when the job is next asked about");
