@@ -5,6 +5,8 @@
 //!
 //! Runs in a task of its own, because the client may hang up and the money may not.
 
+pub mod keyed;
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,7 +106,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         }
 
         let sent = Instant::now();
-        let answer = submit(gw, candidate, &order.parts).await;
+        let answer = keyed::submit(gw, &candidate.route, submitting.attempt, &submission(candidate, &order.parts)).await;
         waited += sent.elapsed();
         gw.metrics.upstream(&candidate.route.name, UpstreamCall::Submit, sent.elapsed());
         crash::point("after_reply");
@@ -161,12 +163,6 @@ fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
     }
 }
 
-async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts) -> Result<Accepted, SubmitError> {
-    let submission = submission(candidate, parts);
-    let provider = candidate.route.provider;
-    gw.upstream.pay(&candidate.route, |endpoint, proof| provider.submit(endpoint, proof, &submission)).await
-}
-
 /// Leaves only the candidates whose dialect can say this wish, before any money is held for one that
 /// cannot; answers what the last one that was left out lacks.
 pub fn keep_those_that_can(plan: &mut Plan, parts: &Parts) -> Option<&'static str> {
@@ -197,6 +193,19 @@ fn submission<'a>(candidate: &'a Candidate, parts: &'a Parts) -> Submission<'a> 
             Origin::Edit(source) => SubmissionOrigin::Edit(from(source)),
             Origin::Extend(source) => SubmissionOrigin::Extend(from(source)),
         },
+    }
+}
+
+/// The submission of an attempt as far as the job's row tells it: all of it, if it was made from a prompt alone.
+pub fn row_submission(job: &Job) -> Submission<'_> {
+    Submission {
+        model: &job.upstream_model,
+        prompt: &job.prompt,
+        seconds: job.seconds,
+        size: job.size,
+        reference: None,
+        characters: &[],
+        origin: SubmissionOrigin::Create,
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 use http::{Response, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -30,6 +30,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::id::AttemptId;
 use crate::policy::Route;
 use crate::provider::{
     AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, RefusedReason, SubmitError, Unsupported, Variant,
@@ -50,6 +51,8 @@ const CONTENT_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept per host.
 const IDLE_PER_HOST_MAX: usize = 16;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 type Pool<C> = Client<HttpsConnector<C>, Full<Bytes>>;
 
@@ -97,16 +100,21 @@ impl Upstream {
         self.simulator.get().filter(|_| route.simulated).unwrap_or(&route.endpoint)
     }
 
-    /// Performs a paid exchange, described by `call` once the credential is settled.
+    /// Performs a paid exchange, described by `call` once the credential is settled; under that attempt's
+    /// key, if the route honours keys.
     pub async fn pay<T>(
         &self,
         route: &Route,
+        key: Option<AttemptId>,
         call: impl FnOnce(&Endpoint, &Proof<'_>) -> Result<Call<Result<T, SubmitError>>, Unsupported>,
     ) -> Result<T, SubmitError> {
         let endpoint = self.endpoint(route);
         let token = self.token(endpoint).await.map_err(|why| SubmitError::NotSent(format!("no credential: {why:?}")))?;
         let call = call(endpoint, &proof(&endpoint.credential, token.as_ref()));
-        let Call { request, read } = call.map_err(|why| SubmitError::NotSent(why.to_string()))?;
+        let Call { mut request, read } = call.map_err(|why| SubmitError::NotSent(why.to_string()))?;
+        if let Some(key) = key.and_then(|key| HeaderValue::try_from(key.to_string()).ok()) {
+            request.headers_mut().insert(IDEMPOTENCY_KEY, key);
+        }
         let answer = read(paid::send(&self.paid, request, route.submit_timeout).await?);
         if matches!(answer, Err(SubmitError::Refused { reason: RefusedReason::Credential, .. })) {
             self.distrust(endpoint).await;

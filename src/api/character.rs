@@ -28,7 +28,7 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming
     for candidate in &plan.candidates {
         let (route, provider) = (&candidate.route, candidate.route.provider);
         let mut speaks = true;
-        let made = gw.upstream.pay(route, |endpoint, proof| {
+        let made = gw.upstream.pay(route, None, |endpoint, proof| {
             let call = provider.create_character(endpoint, proof, &name, &video);
             speaks = call.is_ok();
             call

@@ -13,6 +13,7 @@ mod keeper;
 mod lane;
 mod poller;
 mod replay;
+mod resubmit;
 mod schedule;
 mod settle;
 mod sweeper;

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::adopt::adopt;
 use super::replay::replay;
+use super::resubmit::resubmit;
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::job::{Event, State, step};
@@ -53,6 +54,9 @@ async fn visit(gw: &Gateway, route: &Route) {
     if gw.health.is_failing(&route.name) && gw.upstream.ping(route).await.is_ok() {
         info!(route.name = %route.name, "answers again");
         gw.health.answered(&route.name);
+    }
+    if let Err(why) = resubmit(gw, route).await {
+        warn!(route.name = %route.name, %why, "not sent again");
     }
     if let Err(why) = sweep(gw, route).await {
         warn!(route.name = %route.name, %why, "not swept");

@@ -177,6 +177,8 @@ pub struct Route {
     pub poll: Poll,
     /// The longest wait for the reply to a submission; past it the outcome is unknown. Default `"120s"`.
     pub submit_timeout: Option<Placed<String>>,
+    /// Whether it honours `Idempotency-Key`: a submission whose outcome is unclear is then sent again under the same key. Default `false`; where it is not honoured, that pays twice.
+    pub idempotency_key: Option<bool>,
     /// Whether a failed job is billed there. Default `false`.
     pub bills_failed: Option<bool>,
     /// What ends an attempt whose outcome is unknown.

@@ -158,6 +158,8 @@ pub struct Route {
     pub poll: PollSchedule,
     /// The longest wait for the reply to a submission; past it the outcome is unknown.
     pub submit_timeout: Duration,
+    /// Whether it knows a submission again by its `Idempotency-Key`, so that one may be sent again.
+    pub idempotency_key: bool,
     /// Whether a failed job is billed there.
     pub bills_failed: bool,
     /// What ends an attempt whose outcome is unknown.

@@ -76,6 +76,7 @@ pub fn route(name: &str) -> Route {
         models: BTreeMap::from([(ModelName::new("sora-2"), sora_2())]),
         poll: PollSchedule { early: Duration::from_secs(10), late: Duration::from_secs(30), rate: 600 },
         submit_timeout: Duration::from_secs(60),
+        idempotency_key: false,
         bills_failed: false,
         unknown: UnknownPolicy { grace: Duration::from_secs(15 * 60), give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
         content_hosts: Vec::new(),

@@ -26,6 +26,8 @@ pub struct Books {
     pub faults: Misfortune,
     /// Who is told when jobs end.
     pub webhook: Option<Webhook>,
+    /// Which job was taken under an account's key, since the start.
+    pub keys: HashMap<(String, String), String>,
     jobs: Vec<Job>,
     by_id: HashMap<String, usize>,
     characters: HashMap<String, Character>,

@@ -79,6 +79,9 @@ pub struct Faults {
     pub retry_after: Option<String>,
     /// How long the reply to an order is held back, after the job was taken.
     pub delay_ms: u64,
+    /// Whether an `Idempotency-Key` is honoured: an order under one that was taken is answered with its job. Not
+    /// a fault; that it is off is.
+    pub honour_keys: bool,
     /// How long a new job stays out of lists.
     pub list_lag_ms: u64,
     /// Chance that a retrieval is answered 500.

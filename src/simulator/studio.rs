@@ -43,6 +43,13 @@ const LIST_MAX: usize = 100;
 
 type Reply = Response<Payload>;
 
+/// What an order says in its headers, and what fate has in store for it.
+struct Asked {
+    intent: Option<String>,
+    key: Option<String>,
+    lost: bool,
+}
+
 /// One simulated provider with all its dialects.
 #[derive(Debug)]
 pub struct Studio {
@@ -93,8 +100,9 @@ impl Studio {
             let retry_after = self.books().faults.in_force().retry_after.clone();
             return Err(Refusal::of_status(status, retry_after).into());
         }
-        let intent = headers.get(INTENT_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (job, delay) = self.accept(account, operation, &form, intent, fault == Fault::LoseJob)?;
+        let told = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let asked = Asked { intent: told(INTENT_HEADER), key: told("idempotency-key"), lost: fault == Fault::LoseJob };
+        let (job, delay) = self.accept(account, operation, &form, asked)?;
         tokio::time::sleep(delay).await;
         match fault {
             Fault::AcceptThenCut => Err(Failure::Cut),
@@ -107,16 +115,13 @@ impl Studio {
     }
 
     /// Checks an order and takes it; with it comes how long the reply shall be held back.
-    fn accept(
-        &self,
-        account: &Account,
-        operation: &Operation,
-        form: &Form,
-        intent: Option<String>,
-        lost: bool,
-    ) -> Result<(Job, Duration), Refusal> {
+    fn accept(&self, account: &Account, operation: &Operation, form: &Form, asked: Asked) -> Result<(Job, Duration), Refusal> {
         let now = self.clock.now();
         let mut books = self.books();
+        let key = asked.key.filter(|_| books.faults.in_force().honour_keys).map(|key| (account.name.clone(), key));
+        if let Some(job) = key.as_ref().and_then(|key| books.keys.get(key)).and_then(|id| books.find_any(id)) {
+            return Ok((job.clone(), Duration::from_millis(books.faults.in_force().delay_ms)));
+        }
         let order = match operation {
             Operation::Remix(id) => order::remix(account.dialect, form, &self.source(&books, account, id)?)?,
             Operation::Edit | Operation::Extend => {
@@ -140,9 +145,10 @@ impl Studio {
         }
         let delay = Duration::from_millis(faults.delay_ms);
         let shape = faults.comet_shape.unwrap_or_else(|| Shape::asked_for_by(&order.model));
-        let job = self.job(account, order, intent, shape, lost);
+        let job = self.job(account, order, asked.intent, shape, asked.lost);
         let unwritten = |_| Refusal::new(500, "server_error", None, "The journal cannot be written; the job was not accepted.");
         books.accept(job.clone()).map_err(unwritten)?;
+        books.keys.extend(key.map(|key| (key, job.id.clone())));
         Ok((job, delay))
     }
 

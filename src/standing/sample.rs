@@ -75,6 +75,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         models: BTreeMap::from([(ModelName::new("sora-2"), offer)]),
         poll: PollSchedule { early: Duration::from_secs(10), late: Duration::from_secs(30), rate: 600 },
         submit_timeout: Duration::from_secs(30),
+        idempotency_key: false,
         bills_failed: false,
         unknown: UnknownPolicy { grace: Duration::from_secs(120), give_up: Duration::from_secs(86_400), counts_as_spent: true },
         content_hosts: Vec::new(),

@@ -16,6 +16,7 @@ mod creating;
 mod reading;
 mod resending;
 mod keys;
+mod keyed_routes;
 mod content;
 mod archiving;
 mod budgets;

@@ -60,6 +60,14 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
     let budget = file.budget.as_ref().map(|b| budgets::compile(&format_args!("{base}.budget"), b, pass));
     let models = models(&base, name, file, provider, pass);
     let webhook_secrets = webhook_secrets(&base, file, pass);
+    if let Some(provider) =
+        provider.filter(|p| file.idempotency_key == Some(true) && !matches!(p.name(), "openai_compatible" | "simulator"))
+    {
+        let name = provider.name();
+        pass.warnings.push(format!(
+            "`{base}.idempotency_key`: `{name}` is not known to honour keys; if it does not, what is sent again is paid twice"
+        ));
+    }
     for (i, host) in file.content_hosts.iter().enumerate() {
         pass.keep(&host.at, format_args!("{base}.content_hosts[{i}]"), terms::host_pattern(&host.value));
     }
@@ -92,6 +100,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         models,
         poll,
         submit_timeout,
+        idempotency_key: file.idempotency_key.unwrap_or(false),
         bills_failed: file.bills_failed.unwrap_or(false),
         unknown: unknown(&base, file, submit_timeout, pass),
         content_hosts: file.content_hosts.iter().map(|host| host.value.clone()).collect(),
