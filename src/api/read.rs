@@ -19,7 +19,7 @@ pub async fn retrieve(gw: &Gateway, caller: &Caller, id: JobId) -> Result<Reply,
     let job = gw.store.job(&caller.tenant.name, id).await?.ok_or(Refusal::NoSuchVideo)?;
     gw.sendings.saw(job.id, job.created_at, gw.clock.now());
     let mut reply = reply::json(view::video(gw, caller, &job));
-    if job.state.is_awaited() {
+    if job.state.is_awaited() && !view::is_given_up(caller, &job, gw.clock.now()) {
         reply.headers_mut().insert(POLL_AFTER_MS, HeaderValue::from(poll_after_ms(gw, caller, &job)));
     }
     Ok(reply)

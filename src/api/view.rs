@@ -12,10 +12,14 @@ use crate::wire::{self, VideoView};
 /// How long a link to content is good for.
 const LINK_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
 
+/// When the client of an unknown job is told, should its route be gone.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(10 * 60);
+
 /// The public JSON of a job.
 pub fn video(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
-    let output_url = output_url(gw, caller, job, gw.clock.now());
-    wire::video(&view(caller, job, output_url.as_deref()))
+    let now = gw.clock.now();
+    let output_url = output_url(gw, caller, job, now);
+    wire::video(&view(caller, job, now, output_url.as_deref()))
 }
 
 /// The public JSON of a job as it was when it was made: what a creation is answered with, however often it is
@@ -29,7 +33,7 @@ pub fn as_created(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
 pub fn list<'a>(gw: &Gateway, caller: &Caller, jobs: impl Iterator<Item = &'a Job>, has_more: bool) -> Vec<u8> {
     let now = gw.clock.now();
     let linked: Vec<(&Job, Option<String>)> = jobs.map(|job| (job, output_url(gw, caller, job, now))).collect();
-    let views: Vec<VideoView<'_>> = linked.iter().map(|(job, url)| view(caller, job, url.as_deref())).collect();
+    let views: Vec<VideoView<'_>> = linked.iter().map(|(job, url)| view(caller, job, now, url.as_deref())).collect();
     wire::list(&views, has_more)
 }
 
@@ -42,11 +46,20 @@ fn output_url(gw: &Gateway, caller: &Caller, job: &Job, now: Timestamp) -> Optio
     Some(format!("{}/v1/videos/{}/content?token={token}", caller.base_url, job.id))
 }
 
-fn view<'a>(caller: &Caller, job: &'a Job, output_url: Option<&'a str>) -> VideoView<'a> {
+/// Whether the client is told that a job failed though its outcome is only unknown, and has been for long.
+/// Its money stays held; should it be found, it is shown as what it is then.
+pub fn is_given_up(caller: &Caller, job: &Job, now: Timestamp) -> bool {
+    let tell_after = || caller.policy.route_of(&job.route).map_or(GIVEN_UP_AFTER, |route| route.unknown.tell_after);
+    job.state == State::Unknown && now.since(job.attempted_at) > tell_after()
+}
+
+fn view<'a>(caller: &Caller, job: &'a Job, now: Timestamp, output_url: Option<&'a str>) -> VideoView<'a> {
+    let is_given_up = is_given_up(caller, job, now);
+    let error = job.error.as_ref().map(|error| (error.code.as_str(), error.message.as_str()));
     VideoView {
         id: job.id,
         model: &job.model,
-        status: wire::public_status(job.state),
+        status: wire::public_status(if is_given_up { State::Failed } else { job.state }),
         progress: if job.state == State::Completed { 100 } else { job.progress },
         created_at: job.created_at,
         completed_at: job.ended_at.filter(|_| job.state == State::Completed),
@@ -55,7 +68,7 @@ fn view<'a>(caller: &Caller, job: &'a Job, output_url: Option<&'a str>) -> Video
         size: job.size,
         seconds: job.seconds,
         remixed_from: job.source.filter(|_| job.operation == "remix"),
-        error: job.error.as_ref().map(|error| (error.code.as_str(), error.message.as_str())),
+        error: error.or(is_given_up.then_some(wire::OUTCOME_UNKNOWN)),
         output_url,
         route: caller.tenant.show_route.then_some(job.route.as_str()),
     }

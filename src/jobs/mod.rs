@@ -1,9 +1,10 @@
 //! The durable half: what happens to a job after its creation was answered.
 //!
 //! `poller` finds who is due, `advance` moves one job by one step, `archiving` copies its clip before the
-//! last one, `sweeper` finds out about attempts whose outcome nobody knows, `replay` takes over what the
-//! books did not take in time, `keeper` removes what the archive has kept for long enough. All of them can
-//! be killed at any instant; what they were doing is done again, and doing it again costs a question.
+//! last one, `sweeper` ends what policy ends, `unknowns` finds out about attempts whose outcome nobody
+//! knows, `replay` takes over what the books did not take in time, `keeper` removes what the archive has
+//! kept for long enough. All of them can be killed at any instant; what they were doing is done
+//! again, and doing it again costs a question.
 
 mod adopt;
 mod advance;
@@ -17,6 +18,7 @@ mod resubmit;
 mod schedule;
 mod settle;
 mod sweeper;
+mod unknowns;
 mod watch;
 
 use std::sync::Arc;

@@ -183,6 +183,8 @@ pub struct Route {
     pub bills_failed: Option<bool>,
     /// What ends an attempt whose outcome is unknown.
     pub unknown: Option<Placed<Unknown>>,
+    /// What ends a job that the provider took and does not know any more.
+    pub lost: Option<Placed<Lost>>,
     /// Hosts that results may be downloaded from beside the route's own; `"*.example.com"` matches subdomains.
     #[serde(default)]
     pub content_hosts: Vec<Placed<String>>,
@@ -231,6 +233,20 @@ pub struct Unknown {
     /// How long a job may be absent from the provider's list before it counts as never accepted. Default `"15m"`.
     pub grace: Option<Placed<String>>,
     /// When the attempt is ended without evidence. Default `"24h"`.
+    pub give_up: Option<Placed<String>>,
+    /// What it then counts as. Default `"spent"`.
+    pub counts_as: Option<CountsAs>,
+    /// When its client is told that it failed; its money stays held. Default `"10m"`.
+    pub tell_after: Option<Placed<String>>,
+    /// Whether others order on the same account: then what looks like ours may be theirs. Default `false`.
+    pub shared_account: Option<bool>,
+}
+
+/// What ends a job that the provider took and does not know any more.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// How long after it was submitted its money is held. Default `"24h"`.
     pub give_up: Option<Placed<String>>,
     /// What it then counts as. Default `"spent"`.
     pub counts_as: Option<CountsAs>,

@@ -164,6 +164,8 @@ pub struct Route {
     pub bills_failed: bool,
     /// What ends an attempt whose outcome is unknown.
     pub unknown: UnknownPolicy,
+    /// What ends a job that its upstream took and denies.
+    pub lost: WrittenOff,
     /// Hosts that result addresses may be on, beside the endpoint's own; `*.` matches subdomains.
     pub content_hosts: Vec<String>,
     /// Verifies its callbacks; several while one is being replaced.
@@ -198,6 +200,26 @@ pub struct UnknownPolicy {
     /// How long after the attempt a missing job counts as never accepted, where the upstream lists its jobs.
     pub grace: Duration,
     /// How long after the attempt policy ends it without evidence.
+    pub give_up: Duration,
+    /// Whether it then counts as spent.
+    pub counts_as_spent: bool,
+    /// How long after the attempt its client is told that it failed, though its money is still held.
+    pub tell_after: Duration,
+    /// Whether others order on the same account.
+    pub shared_account: bool,
+}
+
+impl UnknownPolicy {
+    /// What ends it without evidence.
+    pub const fn written_off(&self) -> WrittenOff {
+        WrittenOff { give_up: self.give_up, counts_as_spent: self.counts_as_spent }
+    }
+}
+
+/// How what has no evidence ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenOff {
+    /// How long after the attempt.
     pub give_up: Duration,
     /// Whether it then counts as spent.
     pub counts_as_spent: bool,

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Alerts, Archive, Budget, Choose, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rule, Server, StoreUrl,
-    Telemetry, Tenant, UnknownPolicy, When,
+    Telemetry, Tenant, UnknownPolicy, When, WrittenOff,
 };
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
@@ -78,7 +78,14 @@ pub fn route(name: &str) -> Route {
         submit_timeout: Duration::from_secs(60),
         idempotency_key: false,
         bills_failed: false,
-        unknown: UnknownPolicy { grace: Duration::from_secs(15 * 60), give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
+        unknown: UnknownPolicy {
+            grace: Duration::from_secs(15 * 60),
+            give_up: Duration::from_secs(24 * 60 * 60),
+            counts_as_spent: true,
+            tell_after: Duration::from_secs(600),
+            shared_account: false,
+        },
+        lost: WrittenOff { give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
         content_hosts: Vec::new(),
         webhook_secrets: Vec::new(),
     }

@@ -17,6 +17,10 @@ pub enum Fault {
     None,
     /// Read the order, take the job, charge for it, and close the connection without a reply.
     AcceptThenCut,
+    /// Read the order, close the connection, and take the job so many milliseconds later.
+    AcceptLate(u64),
+    /// Take two jobs for one order, charge for both, and close the connection without a reply.
+    AcceptTwice,
     /// Close the connection without reading the order.
     CutBeforeRead,
     /// Take the job, charge for it, and answer with this status all the same.

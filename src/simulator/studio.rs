@@ -44,10 +44,13 @@ const LIST_MAX: usize = 100;
 type Reply = Response<Payload>;
 
 /// What an order says in its headers, and what fate has in store for it.
+#[derive(Clone)]
 struct Asked {
     intent: Option<String>,
     key: Option<String>,
     lost: bool,
+    /// It is taken so many milliseconds after the line was cut.
+    late_ms: u64,
 }
 
 /// One simulated provider with all its dialects.
@@ -101,11 +104,17 @@ impl Studio {
             return Err(Refusal::of_status(status, retry_after).into());
         }
         let told = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let asked = Asked { intent: told(INTENT_HEADER), key: told("idempotency-key"), lost: fault == Fault::LoseJob };
+        let mut asked = Asked { intent: told(INTENT_HEADER), key: told("idempotency-key"), lost: fault == Fault::LoseJob, late_ms: 0 };
+        if let Fault::AcceptLate(ms) = fault {
+            asked.late_ms = ms;
+        }
+        if fault == Fault::AcceptTwice {
+            self.accept(account, operation, &form, asked.clone())?;
+        }
         let (job, delay) = self.accept(account, operation, &form, asked)?;
         tokio::time::sleep(delay).await;
         match fault {
-            Fault::AcceptThenCut => Err(Failure::Cut),
+            Fault::AcceptThenCut | Fault::AcceptLate(_) | Fault::AcceptTwice => Err(Failure::Cut),
             Fault::AcceptThenStatus(status) => Err(Refusal::of_status(status, None).into()),
             Fault::AcceptThenReply(text) => Ok(reply_text(text)),
             Fault::None | Fault::LoseJob | Fault::CutBeforeRead | Fault::Refuse(_) => {
@@ -145,7 +154,9 @@ impl Studio {
         }
         let delay = Duration::from_millis(faults.delay_ms);
         let shape = faults.comet_shape.unwrap_or_else(|| Shape::asked_for_by(&order.model));
-        let job = self.job(account, order, asked.intent, shape, asked.lost);
+        let mut job = self.job(account, order, asked.intent, shape, asked.lost);
+        // Until then it is in no list, and nobody knows its id.
+        job.created_at_ms = now.after(Duration::from_millis(asked.late_ms)).as_ms();
         let unwritten = |_| Refusal::new(500, "server_error", None, "The journal cannot be written; the job was not accepted.");
         books.accept(job.clone()).map_err(unwritten)?;
         books.keys.extend(key.map(|key| (key, job.id.clone())));

@@ -13,7 +13,7 @@ use crate::job::State;
 use crate::money::MicroUsd;
 use crate::policy::{
     Alerts, Archive, Budget, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Server, StoreUrl, Telemetry,
-    Tenant, UnknownPolicy,
+    Tenant, UnknownPolicy, WrittenOff,
 };
 use crate::provider::{Credential, Endpoint, by_name};
 use crate::store::{Balance, Job, JobError, OpenJobs, Overview};
@@ -77,7 +77,14 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         submit_timeout: Duration::from_secs(30),
         idempotency_key: false,
         bills_failed: false,
-        unknown: UnknownPolicy { grace: Duration::from_secs(120), give_up: Duration::from_secs(86_400), counts_as_spent: true },
+        unknown: UnknownPolicy {
+            grace: Duration::from_secs(120),
+            give_up: Duration::from_secs(24 * 60 * 60),
+            counts_as_spent: true,
+            tell_after: Duration::from_secs(600),
+            shared_account: false,
+        },
+        lost: WrittenOff { give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
         content_hosts: Vec::new(),
         webhook_secrets: Vec::new(),
     };

@@ -88,6 +88,10 @@ pub trait Store: Send + Sync {
     /// The jobs of a route that are in `state`, oldest first.
     async fn in_state(&self, state: State, route: &RouteName) -> Result<Vec<Arc<Job>>, StoreError>;
 
+    /// The jobs of a route that were attempted since `since` and released on a conclusion, not on an answer: their
+    /// upstream may turn out to have made them. Oldest first.
+    async fn let_go(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Arc<Job>>, StoreError>;
+
     /// Which of these upstream ids already belong to an attempt on this route.
     async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError>;
 

@@ -36,6 +36,9 @@ pub const fn public_status(state: State) -> PublicStatus {
     }
 }
 
+/// Code and message of a video of which nobody knows whether it is being made.
+pub const OUTCOME_UNKNOWN: (&str, &str) = ("upstream_outcome_unknown", "Whether this video was made could not be found out.");
+
 /// A video as its owner sees it.
 #[derive(Clone, Debug)]
 pub struct VideoView<'a> {

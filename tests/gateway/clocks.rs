@@ -13,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY_MS: i64 = 86_400_000;
 
 /// What a list has to prove, it may prove after ten minutes.
-const TEN_MINUTES: &str = "submit_timeout = \"1s\"\nunknown = { grace = \"10m\", give_up = \"20m\" }";
+const TEN_MINUTES: &str = "submit_timeout = \"1s\"\nunknown = { grace = \"10m\", tell_after = \"2h\", give_up = \"20m\" }";
 
 fn whale(number: usize) -> serde_json::Value {
     json!({ "prompt": format!("a whale, number {number}") })

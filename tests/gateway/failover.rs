@@ -261,7 +261,7 @@ async fn a_list_that_lags_is_waited_for() {
 #[tokio::test]
 async fn where_nothing_can_be_looked_up_written_policy_ends_it() {
     for (word, spent) in [("spent", 400_000), ("free", 0)] {
-        let policy = format!("unknown = {{ grace = \"1m\", give_up = \"1h\", counts_as = \"{word}\" }}");
+        let policy = format!("unknown = {{ grace = \"1m\", give_up = \"1h\", counts_as = \"{word}\", tell_after = \"2h\" }}");
         let mut world = World::start(&[cometapi("comet", &policy), tenant("acme", "")]).await;
         world.expect_error("written off without evidence");
         let acme = world.tenant("acme");

@@ -26,6 +26,7 @@ mod failover;
 mod clocks;
 mod unreachable;
 mod floods;
+mod unknowns;
 mod bad_input;
 mod reloading;
 mod admin;

@@ -42,12 +42,12 @@ BUGS = [
         "A submission that is not in the list yet counts as never accepted, without a grace",
         [
             (
-                "src/jobs/sweeper.rs",
+                "src/jobs/unknowns.rs",
                 "let over = gw.clock.now() > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);",
                 "let over = true;",
             ),
         ],
-        ["failover"],
+        ["unknowns"],
     ),
     Bug(
         "The submission runs in the request's own future",

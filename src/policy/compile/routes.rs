@@ -10,7 +10,7 @@ use crate::id::{ModelName, RouteName};
 use crate::money::MicroUsd;
 use crate::policy::file::forms::Placed;
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Limits, Offer, PollSchedule, Price, Route, UnknownPolicy, file};
+use crate::policy::{Limits, Offer, PollSchedule, Price, Route, UnknownPolicy, WrittenOff, file};
 use crate::provider::{self, Credential, Endpoint, Entra, Provider};
 use crate::secret::Secret;
 
@@ -103,6 +103,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         idempotency_key: file.idempotency_key.unwrap_or(false),
         bills_failed: file.bills_failed.unwrap_or(false),
         unknown: unknown(&base, file, submit_timeout, pass),
+        lost: lost(&base, file, pass),
         content_hosts: file.content_hosts.iter().map(|host| host.value.clone()).collect(),
         webhook_secrets,
         speed: if simulated { speed.unwrap_or(SPEED_DEFAULT) } else { 1 },
@@ -267,10 +268,23 @@ fn unknown(base: &str, file: &file::Route, submit_timeout: Duration, pass: &mut 
     let written = file.unknown.as_ref().map(|u| u.value.clone()).unwrap_or_default();
     let bounds = SECOND..=30 * 24 * HOUR;
     let grace = pass.duration(format_args!("{base}.unknown.grace"), &written.grace, 900 * SECOND, bounds.clone());
-    let give_up = pass.duration(format_args!("{base}.unknown.give_up"), &written.give_up, 24 * HOUR, bounds);
+    let give_up = pass.duration(format_args!("{base}.unknown.give_up"), &written.give_up, 24 * HOUR, bounds.clone());
+    let tell_after = pass.duration(format_args!("{base}.unknown.tell_after"), &written.tell_after, 600 * SECOND, bounds);
     if let Some(unknown) = file.unknown.as_ref().filter(|_| submit_timeout + grace > give_up) {
         let remedy = "make `give_up` at least as long as `submit_timeout` and `grace` together";
         pass.faults.add(&unknown.at, format_args!("{base}.unknown"), "this gives up before its grace is over", remedy);
     }
-    UnknownPolicy { grace, give_up, counts_as_spent: !matches!(written.counts_as, Some(file::CountsAs::Free)) }
+    UnknownPolicy {
+        grace,
+        give_up,
+        counts_as_spent: !matches!(written.counts_as, Some(file::CountsAs::Free)),
+        tell_after,
+        shared_account: written.shared_account.unwrap_or(false),
+    }
+}
+
+fn lost(base: &str, file: &file::Route, pass: &mut Pass<'_>) -> WrittenOff {
+    let written = file.lost.as_ref().map(|lost| lost.value.clone()).unwrap_or_default();
+    let give_up = pass.duration(format_args!("{base}.lost.give_up"), &written.give_up, 24 * HOUR, 600 * SECOND..=30 * 24 * HOUR);
+    WrittenOff { give_up, counts_as_spent: !matches!(written.counts_as, Some(file::CountsAs::Free)) }
 }

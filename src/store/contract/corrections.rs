@@ -94,6 +94,12 @@ pub async fn found_after_all(world: World) {
     let job = world.see(&job, Event::Unclear).await;
     let job = world.see(&job, Event::Absent).await;
     world.running(&wish, "up-2").await;
+    let answered = world.open(&wish).await.unwrap();
+    world.learn(&answered, Event::Rejected, Facts { outcome: Some("rejected"), ..Facts::default() }).await;
+    let (north, south) = (RouteName::new("north"), RouteName::new("south"));
+    assert_eq!(world.store.let_go(&north, NOON).await, Ok(vec![job.clone()]), "a rejection is an answer, and no conclusion");
+    assert_eq!(world.store.let_go(&north, Timestamp::from_ms(NOON.as_ms() + 1)).await, Ok(Vec::new()));
+    assert_eq!(world.store.let_go(&south, NOON).await, Ok(Vec::new()));
     world.store.suspend(charge("up-1", 800_000)).await.unwrap();
 
     let found = |upstream_id: &str| Correction { upstream_id: Some(upstream_id.to_owned()), ..correction(job.id, 800_000) };
@@ -105,8 +111,9 @@ pub async fn found_after_all(world: World) {
     assert_eq!(world.store.unexplained().await, Ok(Vec::new()));
     assert_eq!(world.balance(&tenant("acme"), "total").await, (800_000, 800_000));
     assert_eq!(world.balance(&route("north"), "total").await, (800_000, 800_000));
-    let known = world.store.known_upstream_ids(&RouteName::new("north"), &["up-1".to_owned()]).await.unwrap();
+    let known = world.store.known_upstream_ids(&north, &["up-1".to_owned()]).await.unwrap();
     assert!(known.contains("up-1"));
+    assert_eq!(world.store.let_go(&north, NOON).await, Ok(Vec::new()), "it is found");
 }
 
 /// What a person decided has the reason beside the money that it moved, or in a line of its own.

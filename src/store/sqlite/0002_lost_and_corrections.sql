@@ -107,3 +107,6 @@ CREATE TRIGGER ledger_lines_stay BEFORE DELETE ON ledger
 BEGIN
     SELECT raise(ABORT, 'the ledger is append-only');
 END;
+
+-- Attempts that were given up without an answer: their upstream may turn out to have taken them.
+CREATE INDEX attempts_let_go ON attempts (route, created_at_ms) WHERE outcome = 'released';

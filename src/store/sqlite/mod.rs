@@ -155,6 +155,11 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::deleted_among(conn, ids)).await
     }
 
+    async fn let_go(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Arc<Job>>, StoreError> {
+        let route = route.clone();
+        self.readers.read(move |conn| read::let_go(conn, &route, since)).await
+    }
+
     async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError> {
         let (route, ids) = (route.clone(), ids.to_vec());
         self.readers.read(move |conn| read::known_upstream_ids(conn, &route, ids)).await

@@ -1,0 +1,228 @@
+//! Attempts whose outcome nobody knows, and what the upstream's own list says of them.
+//!
+//! A lost reply is found in the list and adopted. An attempt counts as never accepted only after its
+//! grace, after several whole readings of the list in which it was absent, each fresh enough to show
+//! something that was made after it. What was made and charged and is nobody's goes into suspense.
+//! What has no evidence is left to the route's written policy; see [`super::sweeper`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::adopt::{Adoption, Scene, adopt, listed_looks, looks};
+use super::sweeper::{apply, end, give_up};
+use crate::clock::Timestamp;
+use crate::gateway::Gateway;
+use crate::id::{JobId, RouteName};
+use crate::job::{Event, State};
+use crate::money::MicroUsd;
+use crate::policy::Route;
+use crate::provider::{ListedJob, Listing};
+use crate::store::{Facts, Job, StoreError, Unexplained};
+
+/// Pages of an upstream's list that a reading takes at most.
+const PAGES_MAX: usize = 10;
+/// Whole readings of the list in which an attempt was absent before that means anything.
+const READINGS_MIN: u32 = 3;
+/// Clocks that differ by no more than this show the same time.
+const CLOCKS_AGREE: Duration = Duration::from_secs(5);
+/// How long a released attempt is still looked for: its release was a conclusion and not an answer.
+const LOOKED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often it is, when nothing else asks for the list.
+const LOOKED_FOR_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Listed jobs that are remembered as nobody's; `reconcile` finds the others.
+const EXTRA_MAX: usize = 1_000;
+
+/// What is remembered from one reading to the next. Forgetting it makes verdicts later, never earlier.
+#[derive(Debug, Default)]
+pub struct Readings {
+    absent: Mutex<HashMap<JobId, u32>>,
+    latest: Mutex<HashMap<RouteName, Timestamp>>,
+    /// What seems to be nobody's, by route and upstream id, until its own attempt has had the time to say otherwise.
+    extra: Mutex<HashMap<(RouteName, String), Extra>>,
+}
+
+/// A job in an upstream's list that no attempt of ours explains.
+#[derive(Clone, Debug)]
+struct Extra {
+    created_at: Timestamp,
+    amount: MicroUsd,
+    note: String,
+}
+
+impl Readings {
+    /// Counts one more whole reading without the attempt; how many there were.
+    fn without(&self, id: JobId) -> u32 {
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = absent.entry(id).or_default();
+        *times += 1;
+        *times
+    }
+
+    fn forget(&self, id: JobId) {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Remembers a listed job that looks like `like` and is none of its attempts.
+    fn extra(&self, route: &Route, like: &Job, listed: &ListedJob, what: &str) {
+        let mut extra = self.extra.lock().unwrap_or_else(PoisonError::into_inner);
+        if extra.len() < EXTRA_MAX {
+            let note = format!("{what}; looks like {}", like.id);
+            let key = (route.name.clone(), listed.upstream_id.clone());
+            extra.entry(key).or_insert(Extra { created_at: listed.created_at, amount: like.price, note });
+        }
+    }
+
+    /// Takes out what has been nobody's for as long as an attempt may be without its reply.
+    fn ripe(&self, route: &Route, now: Timestamp) -> Vec<Unexplained> {
+        let mut extra = self.extra.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ripe = |of: &RouteName, extra: &Extra| {
+            *of == route.name && now > extra.created_at.after(route.submit_timeout).after(route.unknown.grace)
+        };
+        let ripe = extra.extract_if(|(of, _), extra| is_ripe(of, extra));
+        let charge = |((route, upstream_id), Extra { amount, note, .. })| Unexplained { route, upstream_id, amount, note, at: now };
+        ripe.map(charge).collect()
+    }
+
+    /// Whether the list was read lately; if not, it will be now.
+    fn was_lately(&self, route: &RouteName, now: Timestamp) -> bool {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        match latest.get(route) {
+            Some(at) if now.since(*at) < LOOKED_FOR_EVERY => true,
+            _ => {
+                latest.insert(route.clone(), now);
+                false
+            }
+        }
+    }
+}
+
+/// Looks for a route's unknown attempts in its list.
+pub async fn look_for(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), StoreError> {
+    let now = gw.clock.now();
+    for charge in readings.ripe(route, now) {
+        suspend(gw, charge).await?;
+    }
+    let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
+    let let_go = gw.store.let_go(&route.name, now.before(LOOKED_FOR)).await?;
+    if unknown.is_empty() && (let_go.is_empty() || readings.was_lately(&route.name, now)) {
+        return Ok(());
+    }
+    let Some(list) = read(gw, route, unknown.iter().chain(&let_go)).await else {
+        for job in &unknown {
+            give_up(gw, route, job, route.unknown.written_off()).await;
+        }
+        return Ok(());
+    };
+    // In this order: an attempt that is accepted meanwhile is seen on the wire, or by its id, or both.
+    let submitting = gw.store.in_state(State::Submitting, &route.name).await?;
+    let ids: Vec<String> = list.jobs.iter().map(|job| job.upstream_id.clone()).collect();
+    let taken = gw.store.known_upstream_ids(&route.name, &ids).await?;
+    let (timeout, shared_account) = (route.submit_timeout, route.unknown.shared_account);
+    let scene = Scene { unknown: &unknown, submitting: &submitting, listed: &list.jobs, taken: &taken, timeout, shared_account };
+    let adoption = adopt(&scene);
+    take_over(gw, readings, route, &adoption).await;
+    for (job, extra) in &adoption.extra {
+        readings.extra(route, job, extra, "made and charged, and one more than was ordered");
+    }
+    if !shared_account {
+        for job in &let_go {
+            let late = |listed: &&ListedJob| {
+                !taken.contains(&listed.upstream_id)
+                    && !adoption.pairs.iter().any(|(_, adopted)| adopted.upstream_id == listed.upstream_id)
+                    && listed_looks(listed) == Some(looks(job))
+                    && listed.created_at >= job.attempted_at.before(Duration::from_secs(1))
+            };
+            if let Some(late) = list.jobs.iter().find(late) {
+                readings.extra(route, job, late, "made and charged after its hold had been released");
+            }
+        }
+    }
+    for job in unknown.iter().filter(|job| !adoption.pairs.iter().any(|(adopted, _)| adopted.id == job.id)) {
+        if is_absent(gw, readings, route, job, &list) {
+            readings.forget(job.id);
+            end(gw, job, Event::Absent, "upstream_unavailable", "The provider never took this video.").await;
+        } else {
+            give_up(gw, route, job, route.unknown.written_off()).await;
+        }
+    }
+    Ok(())
+}
+
+async fn take_over(gw: &Gateway, readings: &Readings, route: &Route, adoption: &Adoption<'_>) {
+    for (job, found) in &adoption.pairs {
+        let due_at = Some(gw.clock.now());
+        let facts = Facts { upstream_id: Some(found.upstream_id.clone()), outcome: Some("adopted"), due_at, ..Facts::default() };
+        if apply(gw, job, Event::Accepted, facts).await {
+            readings.forget(job.id);
+            info!(job.id = %job.id, route.name = %route.name, upstream.id = found.upstream_id, "adopted");
+            gw.due.notify_one();
+        }
+    }
+}
+
+/// Writes down a charge that is nobody's; nothing, if an attempt explains it after all.
+async fn suspend(gw: &Gateway, charge: Unexplained) -> Result<(), StoreError> {
+    if gw.store.suspend(charge.clone()).await? {
+        let Unexplained { route, upstream_id, amount, .. } = charge;
+        error!(
+            route.name = %route, upstream.id = upstream_id, amount_microusd = amount.get(),
+            "the provider made and charged a video that no job explains; see `filmgate reconcile`"
+        );
+    }
+    Ok(())
+}
+
+/// An upstream's list, as far as it was read.
+struct List {
+    jobs: Vec<ListedJob>,
+    /// Whether it was read back to before the oldest attempt in question: absence can be told from it.
+    is_whole: bool,
+}
+
+/// The upstream's list, back to before the oldest of these attempts; `None` if it has none or does not answer.
+async fn read(gw: &Gateway, route: &Route, attempts: impl Iterator<Item = &Arc<Job>>) -> Option<List> {
+    let oldest = attempts.map(|job| job.attempted_at).min()?.before(Duration::from_secs(300));
+    let (mut jobs, mut after) = (Vec::new(), None);
+    for _ in 0..PAGES_MAX {
+        match gw.upstream.list(route, after.as_deref()).await? {
+            Ok(mut page) => {
+                by_our_clock(&mut page, gw.clock.now());
+                let reached = page.jobs.last().is_none_or(|job| job.created_at < oldest);
+                jobs.extend(page.jobs);
+                after = page.next;
+                if reached || after.is_none() {
+                    return Some(List { jobs, is_whole: true });
+                }
+            }
+            Err(why) => {
+                warn!(route.name = %route.name, ?why, "the upstream's list cannot be read");
+                return None;
+            }
+        }
+    }
+    Some(List { jobs, is_whole: false })
+}
+
+/// Says of listed jobs when they were made by our clock: an upstream whose clock differs has told what it showed
+/// when it answered, which was just now.
+fn by_our_clock(page: &mut Listing, now: Timestamp) {
+    let Some(told_at) = page.told_at else { return };
+    let (ahead, behind) = (told_at.since(now), now.since(told_at));
+    // A date has whole seconds, and took its time to come here.
+    if ahead.max(behind) > CLOCKS_AGREE {
+        page.jobs.iter_mut().for_each(|job| job.created_at = job.created_at.before(ahead).after(behind));
+    }
+}
+
+/// Evidence of absence: the grace is over, and the list has been read several times since, whole, and
+/// fresh enough to show something that was made after the attempt.
+fn is_absent(gw: &Gateway, readings: &Readings, route: &Route, job: &Job, list: &List) -> bool {
+    let over = gw.clock.now() > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);
+    let fresh = list.jobs.iter().any(|listed| listed.created_at > job.attempted_at);
+    over && fresh && list.is_whole && !job.hidden_inputs && readings.without(job.id) >= READINGS_MIN
+}
