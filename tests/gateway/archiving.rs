@@ -1,6 +1,7 @@
 //! The archive: what was completed can be fetched, also when its provider has forgotten it.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use filmgate::simulator::{self, Faults};
@@ -307,6 +308,35 @@ async fn where_nothing_can_be_kept_jobs_still_end_and_money_is_settled() {
     assert!(world.metric("filmgate_archive_copies_total{outcome=\"storage\",variant=\"video\"}").await >= 2);
     acme.client.delete(&format!("/v1/videos/{}", id(&video))).await.ok();
     world.end().await;
+}
+
+/// A file system of a megabyte for the archive that only the gateway sees. Needs the right to mount.
+#[tokio::test]
+async fn a_full_archive_leaves_money_alone_and_nothing_behind() {
+    let may_mount = Command::new("unshare").args(["-m", "true"]).output().is_ok_and(|output| output.status.success());
+    if !may_mount {
+        eprintln!("SKIPPED: this user may not mount");
+        return;
+    }
+    let site = Site::new(1_000, 4 << 20, &policy_with("url = \"file:{folder}/clips\"\ngive_up = \"0s\"")).await;
+    let clips = site.path("clips");
+    std::fs::create_dir_all(&clips).unwrap();
+    let private = format!("mount -t tmpfs -o size=1024k none {} && exec {}", clips.display(), site.serve().join(" "));
+    let gateway = site.gateway_of(&["unshare", "-m", "sh", "-c", &private].map(str::to_owned)).await;
+    let (acme, pid) = (gateway.tenant("acme"), gateway.process.id().to_string());
+    let video = acme.post("/v1/videos", &wish()).await.ok().json();
+    site.until_quiet().await;
+    assert_eq!(acme.get(&content(&video)).await.ok().body.len(), 4 << 20, "the provider still has it");
+    let inside = |program: &[&str]| Command::new("nsenter").args(["-m", "-t", &pid]).args(program).output().unwrap();
+    let left = inside(&["find", &clips.display().to_string(), "-name", "*.mp4", "-o", "-path", "*/.partial/*"]).stdout;
+    assert_eq!(String::from_utf8(left).unwrap(), "", "what did not fit is gone");
+
+    assert!(inside(&["mount", "-o", "remount,size=64m", &clips.display().to_string()]).status.success());
+    let video = acme.post("/v1/videos", &wish()).await.ok().json();
+    site.until_quiet().await;
+    site.simulator.set_faults(Faults { content_status: Some(404), ..Faults::default() });
+    assert_eq!(acme.get(&content(&video)).await.ok().body.len(), 4 << 20, "with room again, clips are kept");
+    site.settle_up();
 }
 
 /// A large clip passes through in pieces, on its way in and on its way out.
