@@ -23,11 +23,12 @@ use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::policy::{Current, Policy, StoreUrl};
+use crate::reconciling::Reconciling;
 use crate::reload::Reloader;
 use crate::sendings::Sendings;
 use crate::store::{Sqlite, Store};
 use crate::upstream::Upstream;
-use crate::{admin, jobs, ops, routes, server};
+use crate::{admin, jobs, operator, ops, routes, server};
 
 /// Request bodies in memory at a time, kibibytes: 256 MiB.
 const BODY_KIB: usize = 256 * 1024;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// Instead of `[server].admin`.
     pub admin: Option<SocketAddr>,
+    /// Whether the books are a backup that was restored: nothing is bought until they are reconciled.
+    pub reconcile_only: bool,
 }
 
 /// A gateway that runs.
@@ -68,7 +71,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     for warning in &policy.warnings {
         warn!("{warning}");
     }
-    let store = open_store(&policy)?;
+    let store = open_store(&policy, settings.reconcile_only)?;
     agree_on_time(&clock, &*store).await?;
     let journal = &policy.emergency_journal;
     let emergency = Arc::new(Emergency::open(journal).with_context(|| format!("cannot read {}", journal.display()))?);
@@ -77,6 +80,10 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     if unknown > 0 {
         warn!(jobs = unknown, "submissions were under way when the gateway last stopped; they are looked for upstream");
     }
+    if settings.reconcile_only {
+        store.reconcile_only().await?;
+    }
+    let reconciling = Reconciling::new(store.reconciling().await?);
     let links = Links::new(store.signing_key().await?);
     let listener = bind(settings.listen.unwrap_or(policy.server.listen)).await?;
     let admin_listener = bind(settings.admin.unwrap_or(policy.server.admin)).await?;
@@ -90,7 +97,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         reloader,
         store,
         emergency,
-        upstream: Upstream::new(),
+        upstream: Upstream::new(reconciling.clone()),
+        reconciling,
         simulator: OnceCell::new(),
         archive: Archive::default(),
         limits: Limits::default(),
@@ -108,6 +116,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     });
     ops::start_simulator(&gw).await.context("cannot start the simulator")?;
     jobs::start(&gw);
+    operator::start(&gw);
     gw.tasks.spawn(ops::follow_file(gw.clone()));
 
     let servers = TaskTracker::new();
@@ -198,9 +207,10 @@ pub fn open_books(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// Opens the books that the policy names.
-pub fn open_store(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
+pub fn open_store(policy: &Policy, restored: bool) -> anyhow::Result<Arc<dyn Store>> {
+    let open = if restored { Sqlite::open_restored } else { Sqlite::open };
     match &policy.store {
-        StoreUrl::Sqlite(path) => Ok(Arc::new(Sqlite::open(path).with_context(|| format!("cannot open {}", path.display()))?)),
+        StoreUrl::Sqlite(path) => Ok(Arc::new(open(path).with_context(|| format!("cannot open {}", path.display()))?)),
         StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
     }
 }

@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::policy::Current;
+use crate::reconciling::Reconciling;
 use crate::reload::Reloader;
 use crate::sendings::Sendings;
 use crate::simulator::Simulator;
@@ -40,6 +41,8 @@ pub struct Gateway {
     pub limits: Limits,
     /// Which routes answered lately.
     pub health: Health,
+    /// Whether nothing may be bought at present.
+    pub reconciling: Reconciling,
     /// The simulator inside this process, once a route needed it.
     pub simulator: OnceCell<Simulator>,
     /// What is counted.

@@ -39,6 +39,7 @@ mod archive;
 mod limits;
 mod sendings;
 mod health;
+mod reconciling;
 mod metrics;
 mod standing;
 mod emergency;

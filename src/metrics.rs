@@ -247,6 +247,11 @@ impl Metrics {
         self.events.policy_load_success.set([], 0);
     }
 
+    /// Whether nothing is bought because the books are being reconciled.
+    pub fn reconciling(&self, is: bool) {
+        self.events.reconciling.set([], is.into());
+    }
+
     /// How far the machine's clock is ahead of the gateway's.
     pub fn clock_gap(&self, gap_ms: i64) {
         self.events.clock_gap_seconds.set([], gap_ms / 1_000);

@@ -108,6 +108,8 @@ pub enum Refusal {
     Upstream,
     /// Money cannot be held, or the books cannot be read.
     Unavailable(StoreError),
+    /// The books come from a backup, and nobody has said yet that they are complete.
+    Reconciling,
     /// The gateway is stopping.
     Stopping,
     /// Too much at once.
@@ -180,6 +182,7 @@ impl Refusal {
             Self::NoRoute { wait, .. } => down("no_route_available", "Nobody who could make this video can be reached at the moment. Nothing was charged.").after(*wait),
             Self::Upstream => told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2),
             Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
+            Self::Reconciling => down("reconciling", "The gateway is looking for videos that it lost sight of, and takes no new ones until its operator says so. Videos that it knows can be read as ever.").again(60),
             Self::Stopping => down("server_is_stopping", "The gateway is restarting.").again(2),
             Self::Overloaded => down("server_is_overloaded", "Too much at once.").again(1),
             Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. If a video was ordered all the same, GET /v1/videos lists it."),
@@ -227,14 +230,14 @@ impl Refusal {
             Self::NoRoute { .. } | Self::RoutesFull { .. } => Counted::Exhausted,
             Self::Rejected(_) | Self::Upstream => Counted::Upstream,
             Self::Unavailable(_) | Self::Internal => Counted::Store,
-            Self::Stopping | Self::Overloaded => Counted::Stopping,
+            Self::Reconciling | Self::Stopping | Self::Overloaded => Counted::Stopping,
             _ => Counted::Invalid,
         }
     }
 
-    /// Whether a retry may cure it, and SDKs will make one.
+    /// Whether a retry may cure it, and SDKs will make one. A person's work is not done by then.
     pub fn invites_again(&self) -> bool {
-        self.told().retry_after_secs.is_some()
+        !matches!(self, Self::Reconciling) && self.told().retry_after_secs.is_some()
     }
 
     /// Whether the connection must not be used again.

@@ -44,14 +44,12 @@ pub fn refused(refusal: &Refusal) -> Reply {
     let body = wire::error_body(&told.message, told.kind, told.param.as_deref(), told.code.as_deref());
     let mut reply = with(told.status, "application/json", body);
     let headers = reply.headers_mut();
-    match told.retry_after_secs {
-        Some(secs) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
-            headers.insert(RETRY_AFTER_MS, HeaderValue::from(secs * 1000));
-        }
-        None => {
-            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-        }
+    if let Some(secs) = told.retry_after_secs {
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(secs * 1000));
+    }
+    if !refusal.invites_again() {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if refusal.closes() {
         headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));

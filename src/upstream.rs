@@ -35,6 +35,7 @@ use crate::policy::Route;
 use crate::provider::{
     AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, RefusedReason, SubmitError, Unsupported, Variant,
 };
+use crate::reconciling::Reconciling;
 use crate::secret::Secret;
 use address::PublicOnly;
 use token::Tokens;
@@ -65,6 +66,7 @@ pub struct Upstream {
     paid: HttpsConnector<HttpConnector>,
     tokens: Tokens,
     simulator: OnceLock<Endpoint>,
+    reconciling: Reconciling,
 }
 
 /// Why there are no bytes.
@@ -77,8 +79,8 @@ pub enum DownloadError {
 }
 
 impl Upstream {
-    /// Builds the pools.
-    pub fn new() -> Self {
+    /// Builds the pools. Nothing is paid for while the books are being reconciled.
+    pub fn new(reconciling: Reconciling) -> Self {
         Self {
             free: pool(tls().enable_all_versions().wrap_connector(plain(HttpConnector::new()))),
             content: pool(tls().enable_http1().wrap_connector(plain(HttpConnector::new()))),
@@ -86,6 +88,7 @@ impl Upstream {
             paid: tls().enable_http1().wrap_connector(plain(HttpConnector::new())),
             tokens: Tokens::default(),
             simulator: OnceLock::new(),
+            reconciling,
         }
     }
 
@@ -108,6 +111,9 @@ impl Upstream {
         key: Option<AttemptId>,
         call: impl FnOnce(&Endpoint, &Proof<'_>) -> Result<Call<Result<T, SubmitError>>, Unsupported>,
     ) -> Result<T, SubmitError> {
+        if self.reconciling.since().is_some() {
+            return Err(SubmitError::NotSent("nothing is bought while the books are being reconciled".to_owned()));
+        }
         let endpoint = self.endpoint(route);
         let token = self.token(endpoint).await.map_err(|why| SubmitError::NotSent(format!("no credential: {why:?}")))?;
         let call = call(endpoint, &proof(&endpoint.credential, token.as_ref()));

@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use super::{as_json, error};
 use crate::gateway::Gateway;
 use crate::id::{JobId, RouteName};
+use crate::operator::reconcile::{Asked, BillLine};
 use crate::operator::{self, Adoption, Declined, WriteOff};
 use crate::ops;
 use crate::reload::Looked;
 use crate::reply::Reply;
 
 /// Largest body, bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
+const BODY_BYTES_MAX: usize = 32 << 20;
 /// For a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -59,6 +60,24 @@ struct Explain {
     note: String,
 }
 
+/// `POST /api/reconcile`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reconcile {
+    #[serde(default = "a_day")]
+    since_secs: u64,
+    route: Option<String>,
+    #[serde(default)]
+    write: bool,
+    bill: Option<Vec<BillLine>>,
+    #[serde(default)]
+    done: bool,
+}
+
+const fn a_day() -> u64 {
+    86_400
+}
+
 /// Does what is asked for.
 pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
@@ -67,6 +86,7 @@ pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
         ["api", "reload"] => return reload(gw).await,
         ["api", "jobs", id, "adopt"] => adopt(gw, id, request).await,
         ["api", "jobs", id, "write-off"] => write_off(gw, id, request).await,
+        ["api", "reconcile"] => reconcile(gw, request).await,
         ["api", "suspense", "explain"] => explain(gw, request).await,
         _ => return error(StatusCode::NOT_FOUND, "nothing here is done by POST"),
     };
@@ -110,6 +130,33 @@ async fn explain(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Decl
     let Explain { route, upstream_id, note } = body(request).await?;
     operator::explain(gw, &RouteName::new(route), &upstream_id, &note).await?;
     Ok(json!({ "explained": true }))
+}
+
+async fn reconcile(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Declined> {
+    let Reconcile { since_secs, route, write, bill, done } = body(request).await?;
+    if done {
+        return Ok(json!({ "was_on": operator::reconcile::done(gw).await? }));
+    }
+    report(gw, Duration::from_secs(since_secs), route.as_deref(), write, bill).await
+}
+
+/// `GET /api/reconcile`: a day back, or as many seconds as `since_secs` says; nothing is written.
+pub async fn reconciled(gw: &Gateway, query: Option<&str>) -> Reply {
+    let since = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("since_secs=")?.parse().ok()));
+    let report = report(gw, Duration::from_secs(since.unwrap_or_else(a_day)), None, false, None).await;
+    report.map_or_else(|why| declined(&why), |report| as_json(&report))
+}
+
+async fn report(gw: &Gateway, span: Duration, route: Option<&str>, write: bool, bill: Option<Vec<BillLine>>) -> Result<Value, Declined> {
+    let route = route.map(RouteName::new);
+    let bill = match (bill, &route) {
+        (None, _) => None,
+        (Some(lines), Some(route)) => Some((route.clone(), lines)),
+        (Some(_), None) => return Err(Declined::Invalid("a bill is one route's: say which".to_owned())),
+    };
+    let asked = Asked { since: gw.clock.now().before(span), route, write, bill };
+    let report = operator::reconcile::reconcile(gw, &asked).await?;
+    serde_json::to_value(report).map_err(|why| Declined::Invalid(why.to_string()))
 }
 
 fn job_id(text: &str) -> Result<JobId, Declined> {

@@ -36,6 +36,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/metrics") => scrape(&gw).await,
         (&Method::GET, "/api/status") => status(&gw).await,
         (&Method::GET, "/api/jobs") => jobs(&gw).await,
+        (&Method::GET, "/api/reconcile") => acts::reconciled(&gw, request.uri().query()).await,
         (&Method::GET, "/api/series") => as_json(&metrics::catalogue()),
         (&Method::POST, path) if path.starts_with("/api/") => acts::act(&gw, request).await,
         (_, "/api/reload") => reply::with(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "POST reloads\n"),
@@ -50,12 +51,16 @@ async fn ready(gw: &Gateway) -> Reply {
         return reply::with(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "stopping\n");
     }
     match gw.store.latest_jobs(None, None, 1).await {
+        Ok(_) if gw.reconciling.since().is_some() => {
+            reply::with(StatusCode::OK, "text/plain", "reconciling: what is known can be read, nothing new is taken\n")
+        }
         Ok(_) => reply::with(StatusCode::OK, "text/plain", "ready\n"),
         Err(why) => reply::with(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{why}\n")),
     }
 }
 
 async fn scrape(gw: &Gateway) -> Reply {
+    gw.metrics.reconciling(gw.reconciling.since().is_some());
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
     gw.metrics.clock_gap(gw.clock.gap_ms());
     for route in policy.routes.values() {

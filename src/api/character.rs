@@ -20,6 +20,9 @@ use crate::wire;
 /// `POST /videos/characters`: on the first route that the tenant's default model would use and that can.
 pub async fn create(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
     gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
+    if gw.reconciling.since().is_some() {
+        return Err(Refusal::Reconciling);
+    }
     let form = intake::form(gw, &caller.policy, request).await?;
     let wire::NewCharacter { name, video } = wire::character(form)?;
 

@@ -96,6 +96,9 @@ async fn make(
         None => None,
     };
 
+    if gw.reconciling.since().is_some() {
+        return Err(Refusal::Reconciling);
+    }
     let known = Known { fingerprint, idempotency_key: sending.key.clone() };
     let order = order(gw, caller, wish, begun, known, reserved).await?;
     let answering = gw.sendings.answering(&caller.tenant.name, fingerprint, order.id());

@@ -62,7 +62,7 @@ async fn show(args: &DemoArgs, home: &Path) -> anyhow::Result<ExitCode> {
     let archive = format!("file:{}", home.join("clips").display());
     let policy = POLICY.replace(SHIPPED_STORE, &store).replace(SHIPPED_ARCHIVE, &archive);
     std::fs::write(&config, policy).with_context(|| format!("cannot write {}", config.display()))?;
-    let settings = Settings { config, listen: Some(free(8080)), admin: Some(free(9090)) };
+    let settings = Settings { config, listen: Some(free(8080)), admin: Some(free(9090)), reconcile_only: false };
     let running = boot::start(settings).await?;
     let base = format!("http://{}/v1", running.address);
     println!("gateway    {base}\noperator   http://{}/\n", running.admin);

@@ -8,6 +8,7 @@ mod desk;
 pub mod estimate;
 mod jobs;
 mod key;
+mod reconcile;
 pub mod report;
 mod serve;
 mod simulate;
@@ -54,6 +55,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Look at jobs, and decide what the gateway may not: adopt, write off.
     Jobs(jobs::JobsArgs),
+    /// What providers have and bill, beside what the books say. Exit code 0 if everything is explained, else 1.
+    Reconcile(reconcile::ReconcileArgs),
     /// What providers took and no job explains.
     Suspense(suspense::SuspenseArgs),
     /// The JSON Schema of the policy file, for editors.
@@ -107,6 +110,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Report(args) => report_spend(&args),
         Command::Jobs(args) => jobs::run(&args),
+        Command::Reconcile(args) => reconcile::run(&args),
         Command::Suspense(args) => suspense::run(&args),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),
         Command::Completions { shell } => {

@@ -29,11 +29,15 @@ pub struct ServeArgs {
     /// Where operators connect, instead of `server.admin`.
     #[arg(long)]
     admin: Option<SocketAddr>,
+    /// The books are a backup that was restored: look for what was bought since, and buy nothing until
+    /// `filmgate reconcile --done`.
+    #[arg(long)]
+    reconcile_only: bool,
 }
 
 impl Default for ServeArgs {
     fn default() -> Self {
-        Self { config: PathBuf::from("gateway.toml"), listen: None, admin: None }
+        Self { config: PathBuf::from("gateway.toml"), listen: None, admin: None, reconcile_only: false }
     }
 }
 
@@ -46,7 +50,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         // A file that may not grow any more shall be a failed write, which the store can answer, and not our end.
         let _survived = signal(SignalKind::from_raw(SIGXFSZ))?;
-        let running = boot::start(Settings { config: args.config, listen: args.listen, admin: args.admin }).await?;
+        let running =
+            boot::start(Settings { config: args.config, listen: args.listen, admin: args.admin, reconcile_only: args.reconcile_only })
+                .await?;
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         loop {

@@ -31,6 +31,7 @@ use tracing::error;
 use crate::gateway::Gateway;
 
 pub use self::replay::replay;
+pub use self::unknowns::by_our_clock;
 
 /// Between a worker's death and the next one's start.
 const PAUSE: Duration = Duration::from_secs(1);

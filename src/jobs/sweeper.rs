@@ -96,7 +96,8 @@ async fn end_lost(gw: &Gateway, route: &Route, job: &Job) {
 
 /// Ends an unknown attempt or a lost job without evidence, if its route's policy says that it is time.
 pub async fn give_up(gw: &Gateway, route: &Route, job: &Job, policy: WrittenOff) {
-    if gw.clock.now() <= job.attempted_at.after(policy.give_up) {
+    // What a backup does not know of may have been made and forgotten there since: a person decides.
+    if gw.reconciling.since().is_some() || gw.clock.now() <= job.attempted_at.after(policy.give_up) {
         return;
     }
     let event = if policy.counts_as_spent { Event::WrittenOffSpent } else { Event::WrittenOffFree };

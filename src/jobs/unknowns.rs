@@ -210,7 +210,7 @@ async fn read(gw: &Gateway, route: &Route, attempts: impl Iterator<Item = &Arc<J
 
 /// Says of listed jobs when they were made by our clock: an upstream whose clock differs has told what it showed
 /// when it answered, which was just now.
-fn by_our_clock(page: &mut Listing, now: Timestamp) {
+pub fn by_our_clock(page: &mut Listing, now: Timestamp) {
     let Some(told_at) = page.told_at else { return };
     let (ahead, behind) = (told_at.since(now), now.since(told_at));
     // A date has whole seconds, and took its time to come here.
@@ -224,5 +224,7 @@ fn by_our_clock(page: &mut Listing, now: Timestamp) {
 fn is_absent(gw: &Gateway, readings: &Readings, route: &Route, job: &Job, list: &List) -> bool {
     let over = gw.clock.now() > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);
     let fresh = list.jobs.iter().any(|listed| listed.created_at > job.attempted_at);
-    over && fresh && list.is_whole && !job.hidden_inputs && readings.without(job.id) >= READINGS_MIN
+    // What a backup does not know of may have been made and forgotten there since: a person decides.
+    let knows_all = gw.reconciling.since().is_none();
+    knows_all && over && fresh && list.is_whole && !job.hidden_inputs && readings.without(job.id) >= READINGS_MIN
 }

@@ -55,6 +55,7 @@ fn record_everything(metrics: &Metrics) {
         std::sync::Arc::get_mut(route).unwrap().budget = policy.budget.clone();
     }
     metrics.clock_gap(0);
+    metrics.reconciling(false);
     metrics.observe(&overview(), true, &policy, NOON);
 }
 
@@ -75,7 +76,7 @@ fn every_series_is_rendered_as_the_catalogue_says() {
 #[test]
 fn names_follow_the_rules_of_the_trade() {
     let units = ["_seconds", "_microusd", "_days"];
-    let counts = ["_jobs", "_in_flight", "_limit", "_up", "_success", "_build", "_revision", "_per_minute_limit"];
+    let counts = ["_jobs", "_in_flight", "_limit", "_up", "_success", "_build", "_revision", "_per_minute_limit", "_reconciling"];
     for series in catalogue() {
         let name = series.name;
         assert!(name.starts_with("filmgate_") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");

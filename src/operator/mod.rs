@@ -6,6 +6,7 @@
 
 mod adopt;
 mod explain;
+pub mod reconcile;
 mod walk;
 mod write_off;
 
@@ -50,6 +51,11 @@ impl From<CorrectionError> for Declined {
             }
         }
     }
+}
+
+/// Starts what goes on at the desk by itself, in a task that a stop waits for.
+pub fn start(gw: &Arc<Gateway>) {
+    gw.tasks.spawn(reconcile::follow(gw.clone()));
 }
 
 /// A job of whichever tenant.

@@ -10,6 +10,7 @@ mod life;
 mod lists;
 mod money;
 mod polls;
+mod reconcile;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -87,6 +88,8 @@ const CASES: &[(&str, Case)] = &[
     ("a released job that was made after all is paid for", |w| Box::pin(corrections::found_after_all(w))),
     ("what a person decides is noted in the ledger", |w| Box::pin(corrections::notes(w))),
     ("a job that is found takes its charge out of suspense", |w| Box::pin(corrections::found_in_suspense(w))),
+    ("books from a backup say so until somebody has looked", |w| Box::pin(reconcile::mode(w))),
+    ("a route's attempts are told with what they cost", |w| Box::pin(reconcile::booked(w))),
     ("the signing key outlives a restart", |w| Box::pin(lists::signing_key(w))),
 ];
 

@@ -28,8 +28,8 @@ use crate::job::{State, Step};
 pub use self::corrections::{Correction, CorrectionError, Unexplained};
 pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, OpenError, StoreError};
 pub use self::records::{
-    Attempt, Balance, Character, Due, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed, Removed,
-    ReportRow,
+    Attempt, Balance, Booked, Character, Due, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed,
+    Removed, ReportRow,
 };
 pub use self::sqlite::Sqlite;
 
@@ -133,6 +133,9 @@ pub trait Store: Send + Sync {
     /// attempt that has that upstream id explains it.
     async fn suspend(&self, charge: Unexplained) -> Result<bool, StoreError>;
 
+    /// Which of these upstream ids have been in suspense on this route, explained since or not.
+    async fn charged(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError>;
+
     /// Takes a charge out of suspense, for the reason given. Whether it was there.
     async fn explain(&self, route: &RouteName, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, StoreError>;
 
@@ -141,6 +144,19 @@ pub trait Store: Send + Sync {
 
     /// Corrects what a job that has ended cost, by a line of its own in the ledger. May pass a cap: it is spent.
     async fn correct(&self, correction: Correction) -> Result<(), CorrectionError>;
+
+    /// What the books say of a route's attempts for jobs created since `since`, newest first: all that the route may have charged for.
+    async fn booked(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Booked>, StoreError>;
+
+    /// Whether the books may lack what was bought, because they come from a backup, and after which moment.
+    async fn reconciling(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// From now on, until [`Store::reconciled`], restarts included, the books may lack what was bought after their
+    /// last line. Answers when that was.
+    async fn reconcile_only(&self) -> Result<Timestamp, StoreError>;
+
+    /// Somebody has looked: the books are taken for complete again. Whether they were not.
+    async fn reconciled(&self) -> Result<bool, StoreError>;
 
     /// 32 random bytes that are this database's own, made at its first start: signs links.
     async fn signing_key(&self) -> Result<[u8; 32], StoreError>;

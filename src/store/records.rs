@@ -236,6 +236,25 @@ pub struct LedgerEntry {
     pub note: Option<String>,
 }
 
+/// What the books say of an attempt that its route may have charged for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booked {
+    /// Whose attempt.
+    pub job: JobId,
+    /// Where that job is in its life.
+    pub state: State,
+    /// What the route calls it, if that is known.
+    pub upstream_id: Option<String>,
+    /// What it costs there if it is made.
+    pub price: MicroUsd,
+    /// What the route took for it by our books, corrections and what is above the hold included; once it has ended.
+    pub cost: Option<MicroUsd>,
+    /// When it was written down.
+    pub at: Timestamp,
+    /// Whether its tenant deleted it.
+    pub deleted: bool,
+}
+
 /// A job that was found by its idempotency key, and the fingerprint of its wish.
 pub type Keyed = ([u8; 32], Arc<Job>);
 

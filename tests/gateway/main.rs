@@ -41,4 +41,5 @@ mod reloading_under_load;
 mod streaming;
 mod disk;
 mod emergency;
+mod restoring;
 mod commands;

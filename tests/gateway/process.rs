@@ -162,7 +162,7 @@ impl Site {
     /// A gateway on the same books whose clock can be turned.
     pub async fn gateway_in_this_process(&self) -> filmgate::Running {
         let anywhere = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let settings = filmgate::Settings { config: self.policy_file(), listen: anywhere, admin: anywhere };
+        let settings = filmgate::Settings { config: self.policy_file(), listen: anywhere, admin: anywhere, reconcile_only: false };
         filmgate::start(settings).await.unwrap_or_else(|why| panic!("{why:?}"))
     }
 }

@@ -80,7 +80,7 @@ impl World {
 
     async fn boot(&mut self) {
         let anywhere = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let settings = Settings { config: self.policy_file(), listen: anywhere, admin: anywhere };
+        let settings = Settings { config: self.policy_file(), listen: anywhere, admin: anywhere, reconcile_only: false };
         self.gateway = Some(filmgate::start(settings).await.unwrap_or_else(|why| panic!("{why:?}")));
     }
 

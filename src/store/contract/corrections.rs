@@ -57,6 +57,9 @@ pub async fn unexplained(world: World) {
     assert_eq!(world.store.explain(&north, "up-2", "refunded", NOON).await, Ok(false));
     assert_eq!(world.store.explain(&north, "up-9", "never heard of it", NOON).await, Ok(false));
     assert_eq!(world.store.suspend(charge("up-2", 800_000)).await, Ok(false), "what was explained stays so");
+    let ids = ["up-1", "up-2", "up-3"].map(str::to_owned);
+    let charged = world.store.charged(&north, &ids).await.unwrap();
+    assert_eq!(charged, ["up-2", "up-3"].map(str::to_owned).into());
     assert_eq!(suspense(&world).await, 300_001);
     let left = world.store.unexplained().await.unwrap();
     assert_eq!(left, [charge("up-3", 300_000), Unexplained { route: RouteName::new("south"), ..charge("up-2", 1) }]);

@@ -1,5 +1,7 @@
 //! Suspense and corrections: lines that are added to the ledger after the fact.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, Error, params};
 
 use super::fault::is_duplicate;
@@ -26,6 +28,18 @@ pub(super) fn suspend(tx: &mut Tx<'_>, charge: &Unexplained) -> Result<bool, Sto
     let at = in_order(tx.conn, *at)?;
     let rows = tx.conn.prepare_cached(sql)?.execute(params![amount.get(), at.as_ms(), route.as_str(), upstream_id, note])?;
     Ok(rows == 1)
+}
+
+/// See [`crate::store::Store::charged`].
+pub(super) fn charged(conn: &Connection, route: &RouteName, ids: Vec<String>) -> Result<HashSet<String>, Error> {
+    let mut charge = conn.prepare_cached("SELECT 1 FROM ledger WHERE kind = 'suspense' AND route = ?1 AND upstream_id = ?2")?;
+    let mut charged = HashSet::new();
+    for id in ids {
+        if charge.exists([route.as_str(), &id])? {
+            charged.insert(id);
+        }
+    }
+    Ok(charged)
 }
 
 /// See [`crate::store::Store::explain`].

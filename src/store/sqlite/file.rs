@@ -1,21 +1,23 @@
 //! The database file: that it is ours, that it is whole, and that nobody else is at it.
 //!
 //! Beside `gateway.db` lies `gateway.db.lock`. It is locked while a gateway runs, and it remembers
-//! which database was here and whether it was closed in order. So an empty ledger is only ever begun
-//! where there has been none: a file that is missing, replaced or without its write-ahead log is an
-//! error with a remedy, not a fresh start.
+//! which database was here, how far its ledger had come and whether it was closed in order. So an empty
+//! ledger is only ever begun where there has been none: a file that is missing, replaced or without its
+//! write-ahead log is an error with a remedy, not a fresh start. An older copy is taken for a backup that
+//! was restored, and marked as one: what was bought since has to be looked for before more is.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::migrate::migrate;
+use super::reconcile;
 use crate::crash;
 use crate::store::StoreError;
 
@@ -48,12 +50,14 @@ pub(super) struct Opened {
 /// after the lock file has been told that all is done.
 pub(super) struct Held {
     // Fields are dropped in this order.
-    _last: Mutex<Connection>,
+    last: Mutex<Connection>,
     lock: Lock,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        let last = self.last.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.lock.lines = lines(last).unwrap_or(self.lock.lines);
         if let Err(error) = self.lock.mark(false) {
             tracing::warn!(%error, "the database was closed, but its lock file could not be told so");
         }
@@ -61,15 +65,18 @@ impl Drop for Held {
 }
 
 /// Opens the database at `path`, or begins one where there has been none.
-pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
+///
+/// `restored` says that it is a backup, whatever lies beside it.
+pub(super) fn open(path: &Path, restored: bool) -> Result<Opened, StoreError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         let version = rusqlite::version();
         return Err(StoreError::Unavailable(format!("SQLite {version} is too old; build with its own copy, 3.51.3 or later")));
     }
     // The log and the lock lie beside the file itself, under whatever name it is reached.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let lock = Lock::take(path)?;
+    let mut lock = Lock::take(path)?;
     match fs::metadata(path) {
+        Ok(_) if restored => lock.forget(),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => begin(path, &lock)?,
         Err(error) => return Err(unavailable(path, error)),
@@ -111,27 +118,31 @@ fn connect_all(path: &Path, mut lock: Lock) -> Result<Opened, StoreError> {
     }
     if lock.was_open && !wal_is_there {
         return Err(StoreError::Damaged(format!(
-            "its write-ahead log (-wal) is missing, and with it the latest money; put it back, or remove {} to go on without",
+            "its write-ahead log (-wal) is missing, and with it the latest money; put it back; if this is a backup that was restored, start once with --reconcile-only, or remove {}",
             lock.path.display()
         )));
     }
     let starts: i64 = meta(&writer, "starts").unwrap_or(0);
-    if starts < lock.starts {
-        return Err(StoreError::Damaged(format!(
-            "it is an older copy of the database that was here before, without the latest money; put that one back, or remove {} to go on with this one",
-            lock.path.display()
-        )));
+    let lines = lines(&writer)?;
+    let is_older = starts < lock.starts || lines < lock.lines;
+    // Without a lock file that knows it, it comes from elsewhere: nobody can tell what it lacks.
+    if is_older || lock.is_of_a_backup || (lock.identity.is_none() && starts > 0) {
+        let since = reconcile::mark(&writer)?;
+        tracing::error!(
+            database = %path.display(), since_ms = since.as_ms(),
+            "the database is an older copy, or was brought here without its lock file: what was bought since is looked for, and nothing is bought until `filmgate reconcile --done`"
+        );
     }
     // A first write makes the log before the lock file says that there has to be one.
     writer.execute("INSERT INTO meta VALUES ('starts', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1", [])?;
-    (lock.identity, lock.starts) = (Some(identity), starts + 1);
+    (lock.identity, lock.starts, lock.lines) = (Some(identity), starts + 1, lines);
 
     let mut readers = Vec::with_capacity(READERS);
     for _ in 0..READERS {
         readers.push(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?);
     }
     let last = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let held = Held { _last: Mutex::new(last), lock };
+    let held = Held { last: Mutex::new(last), lock };
     held.lock.mark(true)?;
     Ok(Opened { writer, readers, signing_key, held: Some(held) })
 }
@@ -198,6 +209,11 @@ fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(format!("{verdict}; restore a backup"))) }
 }
 
+/// How many lines the ledger has: they are numbered, added and never removed.
+fn lines(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.query_row("SELECT coalesce(max(number), 0) FROM ledger", [], |row| row.get(0))?)
+}
+
 fn meta<T: rusqlite::types::FromSql>(conn: &Connection, name: &str) -> Result<T, StoreError> {
     conn.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => StoreError::Damaged(format!("it has no {name}; restore a backup")),
@@ -213,6 +229,10 @@ struct Lock {
     was_open: bool,
     /// How often the database had been opened when it last was: an older copy of it has been less often.
     starts: i64,
+    /// How many lines the ledger had, at least.
+    lines: i64,
+    /// Whether somebody says that a backup was put here.
+    is_of_a_backup: bool,
 }
 
 impl Lock {
@@ -230,19 +250,27 @@ impl Lock {
         }
 
         let mut text = String::new();
-        (&mut file).take(96).read_to_string(&mut text).map_err(failed)?;
+        (&mut file).take(128).read_to_string(&mut text).map_err(failed)?;
         let mut words = text.split_whitespace();
         let identity = words.next().filter(|word| Uuid::try_parse(word).is_ok()).map(str::to_owned);
         let was_open = words.next() == Some("open");
         let starts = words.next().and_then(|starts| starts.parse().ok()).unwrap_or(0);
-        Ok(Self { path, file, identity, was_open, starts })
+        let lines = words.next().and_then(|lines| lines.parse().ok()).unwrap_or(0);
+        Ok(Self { path, file, identity, was_open, starts, lines, is_of_a_backup: false })
+    }
+
+    /// Knows of nothing that was here before: a backup was put here.
+    fn forget(&mut self) {
+        (self.identity, self.was_open, self.starts, self.lines) = (None, false, 0, 0);
+        self.is_of_a_backup = true;
     }
 
     /// Remembers whether the database is in use, so that a missing log can be told from a finished one.
     fn mark(&self, open: bool) -> Result<(), StoreError> {
         let identity = self.identity.as_deref().unwrap_or_default();
         // Every line is equally long: it is replaced in place.
-        let text = format!("{identity} {} {:019}\n", if open { "open  " } else { "closed" }, self.starts);
+        let state = if open { "open  " } else { "closed" };
+        let text = format!("{identity} {state} {:019} {:019}\n", self.starts, self.lines);
         self.file.write_all_at(text.as_bytes(), 0).and_then(|()| self.file.sync_all()).map_err(|error| unavailable(&self.path, error))
     }
 }

@@ -14,6 +14,7 @@ mod money;
 mod polls;
 mod read;
 mod readers;
+mod reconcile;
 mod rows;
 mod wishes;
 mod workers;
@@ -35,8 +36,8 @@ use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::store::{
-    ApplyError, Attempt, Balance, Character, Correction, CorrectionError, Due, Facts, Job, Jobs, Keyed, Leased, LedgerEntry, NewAttempt,
-    NewJob, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError, Unexplained,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Due, Facts, Job, Jobs, Keyed, Leased, LedgerEntry,
+    NewAttempt, NewJob, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError, Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -51,9 +52,15 @@ pub struct Sqlite {
 
 impl Sqlite {
     /// Opens the database at `path`, or begins one where there has been none. Refuses a file that is
-    /// not ours, not whole, not the one that was here before, or in use by another gateway.
+    /// not ours, not whole, not the one that was here before, or in use by another gateway. One that is an
+    /// older copy of what was here, or whose lock file did not come with it, is marked as one to reconcile.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::start(file::open(path)?)
+        Self::start(file::open(path, false)?)
+    }
+
+    /// Likewise, and takes it for a backup that was restored: what is missing beside it is no fault.
+    pub fn open_restored(path: &Path) -> Result<Self, StoreError> {
+        Self::start(file::open(path, true)?)
     }
 
     /// Opens the database at `path` for looking only: beside the gateway that is at it, or after it.
@@ -217,6 +224,11 @@ impl Store for Sqlite {
         self.writer.write(move |tx| corrections::suspend(tx, &charge)).await
     }
 
+    async fn charged(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        let (route, ids) = (route.clone(), ids.to_vec());
+        self.readers.read(move |conn| corrections::charged(conn, &route, ids)).await
+    }
+
     async fn explain(&self, route: &RouteName, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, StoreError> {
         let (route, upstream_id, note) = (route.clone(), upstream_id.to_owned(), note.to_owned());
         self.writer.write(move |tx| corrections::explain(tx, &route, &upstream_id, &note, at)).await
@@ -228,6 +240,23 @@ impl Store for Sqlite {
 
     async fn correct(&self, correction: Correction) -> Result<(), CorrectionError> {
         self.writer.write(move |tx| corrections::correct(tx, &correction)).await
+    }
+
+    async fn booked(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Booked>, StoreError> {
+        let route = route.clone();
+        self.readers.read(move |conn| reconcile::booked(conn, &route, since)).await
+    }
+
+    async fn reconciling(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(reconcile::since).await
+    }
+
+    async fn reconcile_only(&self) -> Result<Timestamp, StoreError> {
+        self.writer.write(reconcile::reconcile_only).await
+    }
+
+    async fn reconciled(&self) -> Result<bool, StoreError> {
+        self.writer.write(reconcile::reconciled).await
     }
 
     async fn signing_key(&self) -> Result<[u8; 32], StoreError> {

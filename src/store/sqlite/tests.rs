@@ -112,7 +112,7 @@ fn a_database_that_was_swapped_is_refused() {
 }
 
 #[test]
-fn an_older_copy_of_the_database_is_refused() {
+fn an_older_copy_of_the_database_is_marked_as_one() {
     let folder = Folder::new();
     drop(open(&folder));
     let copy = folder.0.join("copy.db");
@@ -122,10 +122,40 @@ fn an_older_copy_of_the_database_is_refused() {
     drop(store);
     let newer = fs::read(folder.file()).unwrap();
 
-    fs::copy(&copy, folder.file()).unwrap();
-    assert!(refusal(&folder.file()).contains("an older copy"));
     fs::write(folder.file(), newer).unwrap();
-    open(&folder);
+    assert_eq!(block_on(open(&folder).reconciling()), Ok(None), "it is the newest there is");
+    fs::copy(&copy, folder.file()).unwrap();
+    assert_eq!(block_on(open(&folder).reconciling()), Ok(Some(Timestamp::from_ms(0))));
+    assert_eq!(block_on(open(&folder).reconciling()), Ok(Some(Timestamp::from_ms(0))), "until somebody has looked");
+    assert_eq!(block_on(open(&folder).reconciled()), Ok(true));
+    assert_eq!(block_on(open(&folder).reconciling()), Ok(None));
+}
+
+/// A copy that was made while the gateway ran has been opened as often as what it is a copy of.
+#[test]
+fn a_copy_of_the_same_run_is_marked_as_one() {
+    let folder = Folder::new();
+    let store = open(&folder);
+    block_on(open_one(&store)).unwrap();
+    let copy = folder.0.join("copy.db");
+    Connection::open(folder.file()).unwrap().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    block_on(open_one(&store)).unwrap();
+    drop(store);
+    fs::copy(&copy, folder.file()).unwrap();
+    assert_eq!(block_on(open(&folder).reconciling()), Ok(Some(NOON)));
+}
+
+#[test]
+fn a_database_without_its_lock_file_comes_from_elsewhere() {
+    let folder = Folder::new();
+    let store = open(&folder);
+    block_on(open_one(&store)).unwrap();
+    let left = crash(&folder, "-wal");
+    assert!(refusal(&left.file()).contains("--reconcile-only"));
+    let store = Sqlite::open_restored(&left.file()).unwrap();
+    assert!(matches!(block_on(store.reconciling()), Ok(Some(_))), "it is said to be a backup");
+    let left = crash(&folder, ".lock");
+    assert_eq!(block_on(open(&left).reconciling()), Ok(Some(NOON)));
 }
 
 #[test]
