@@ -17,17 +17,19 @@ fn script<const N: usize>(faults: [Fault; N]) -> Faults {
 
 #[tokio::test]
 async fn a_provider_that_takes_an_order_after_the_line_was_cut_is_waited_for() {
-    let patient = "submit_timeout = \"1s\"\nunknown = { grace = \"10s\" }";
+    let patient = "submit_timeout = \"1s\"\nunknown = { grace = \"5m\" }";
     let world = World::start(&[openai("openai", patient), tenant("acme", "")]).await;
     let acme = world.tenant("acme");
-    world.misbehave(script([Fault::AcceptLate(1_500)]));
+    world.misbehave(script([Fault::AcceptLate(40_000)]));
 
     let video = acme.ordered(&whale()).await;
     // The list is fresh: it shows what was ordered later.
+    world.turn_clock(Duration::from_secs(10));
     acme.made(&json!({ "prompt": "a younger whale", "seconds": "4" })).await;
     let before = world.simulator.stats().count("list");
     eventually("the list was read again and again", || world.simulator.stats().count("list") > before + 5).await;
     assert_eq!(world.jobs_in("unknown"), 1);
+    world.turn_clock(Duration::from_secs(35));
     assert_eq!(acme.ended(id(&video)).await["status"], "completed");
     assert_eq!((world.orders(), world.spent("tenant:acme"), world.bill()), (2, 800_000, 800_000));
     world.end().await;

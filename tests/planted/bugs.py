@@ -21,6 +21,17 @@ class Bug:
 
 BUGS = [
     Bug(
+        "What was being submitted when the process died is submitted again",
+        [
+            (
+                "src/jobs/resubmit.rs",
+                "if !route.idempotency_key || gw.health.is_failing(&route.name) {",
+                "if gw.health.is_failing(&route.name) {",
+            )
+        ],
+        ["crashing", "failover"],
+    ),
+    Bug(
         "What was being submitted when the process died is released at the start",
         [
             (
@@ -37,6 +48,17 @@ BUGS = [
             )
         ],
         ["crashing"],
+    ),
+    Bug(
+        "A commit is acknowledged before it is on the disk",
+        [
+            (
+                "src/store/sqlite/file.rs",
+                """conn.pragma_update(None, "synchronous", crash::synchronous())?;""",
+                """conn.pragma_update(None, "synchronous", "NORMAL")?;""",
+            )
+        ],
+        ["power"],
     ),
     Bug(
         "A submission that is not in the list yet counts as never accepted, without a grace",
@@ -138,6 +160,20 @@ BUGS = [
         "A listed job is adopted for whichever tenant's wish looks like it",
         [("src/jobs/adopt.rs", "if !one_tenant || !one_model", "if !one_model")],
         ["failover"],
+    ),
+    Bug(
+        "A job is settled at the price of the policy in force when it ends",
+        [
+            (
+                "src/jobs/settle.rs",
+                "    let facts = Facts { due_at: Some(due_at).filter(|_| step.to.is_in_flight()), ..facts };\n",
+                """    let now_priced = || crate::price::of(route.models.get(&job.model)?, job.seconds, job.size);
+    let reported_cost = facts.reported_cost.or_else(now_priced);
+    let facts = Facts { due_at: Some(due_at).filter(|_| step.to.is_in_flight()), reported_cost, ..facts };
+""",
+            )
+        ],
+        ["budgets"],
     ),
     Bug(
         "Spend is booked to the period in which the job ends",
