@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::{Answer, Client};
 use crate::power::{cut, remembering};
-use crate::process::{BINARY, Gateway, Process, Site};
+use crate::process::{BINARY, Gateway, Process, Site, eventually};
 use crate::world::{id, key_of, openai, tenant};
 
 async fn order(acme: &Client) -> Answer {
@@ -172,7 +172,7 @@ async fn ends_when_it_cannot_sync(files: &str) {
     }
     let ended = gateway.process.ends_within(Duration::from_secs(10)).await;
     assert_eq!(ended.and_then(|status| status.code()), Some(1), "{}", gateway.process.log());
-    assert!(gateway.process.log().contains("the disk did not keep what was written"), "{}", gateway.process.log());
+    eventually("it has said why", || gateway.process.log().contains("the disk did not keep what was written")).await;
 
     cut(&site);
     std::fs::remove_file(broken).unwrap();

@@ -41,7 +41,7 @@ BUGS = [
 """,
                 """        job.state = step(job.state, Event::Exhausted).map_err(|illegal| StoreError::Damaged(illegal.to_string()))?.to;
         job.version += 1;
-        release(tx.conn, &mut job, at)?;
+        release(tx.conn, &mut job, at, None)?;
         money::leave_place(tx.conn, &Account::Route(job.route.clone()))?;
         money::leave_place(tx.conn, &Account::Tenant(job.tenant.clone()))?;
 """,
@@ -248,5 +248,71 @@ pub struct Gateway {""",
         ],
         ["policy::"],
         UNIT,
+    ),
+    Bug(
+        "A submission that takes long is sent by somebody else as well",
+        [
+            (
+                "src/jobs/sweeper.rs",
+                "        if gw.clock.now().since(job.attempted_at) > route.submit_timeout + FOLLOWED_FOR {\n",
+                """        if gw.clock.now().since(job.attempted_at) > Duration::from_secs(2) {
+            let submission = crate::provider::Submission {
+                model: &job.upstream_model,
+                prompt: &job.prompt,
+                seconds: job.seconds,
+                size: job.size,
+                reference: None,
+                characters: &[],
+                origin: crate::provider::SubmissionOrigin::Create,
+            };
+            let sent = gw.upstream.pay(route, None, |endpoint, proof| route.provider.submit(endpoint, proof, &submission)).await;
+            if let Ok(accepted) = sent {
+                let facts = Facts { upstream_id: Some(accepted.upstream_id), due_at: Some(gw.clock.now()), ..Facts::default() };
+                apply(gw, &job, Event::Accepted, facts).await;
+                continue;
+            }
+""",
+            )
+        ],
+        ["crashing"],
+    ),
+    Bug(
+        "A callback is believed",
+        [
+            (
+                "src/hooks.rs",
+                "    if gw.store.hasten(&route.name, &id, gw.clock.now()).await? {\n",
+                """    let word = String::from_utf8_lossy(body);
+    for state in [crate::job::State::Accepted, crate::job::State::Running] {
+        for job in gw.store.in_state(state, &route.name).await?.into_iter().filter(|job| job.upstream_id.as_ref() == Some(&id)) {
+            let event = if word.contains("completed") { crate::job::Event::Finished } else { crate::job::Event::Failed };
+            if let Ok(step) = crate::job::step(job.state, event) {
+                let _ = gw.store.apply(&job, step, crate::store::Facts::default(), gw.clock.now()).await;
+            }
+        }
+    }
+    if gw.store.hasten(&route.name, &id, gw.clock.now()).await? {
+""",
+            )
+        ],
+        ["callbacks"],
+    ),
+    Bug(
+        "A download that breaks off ends as if it were whole",
+        [
+            ("src/api/content.rs", "            Ok(Err(error)) => Err(error),\n", "            Ok(Err(_)) => Ok(None),\n"),
+            ("src/api/content.rs", "for name in [CONTENT_LENGTH, CONTENT_RANGE] {", "for name in [CONTENT_RANGE] {"),
+        ],
+        ["content"],
+    ),
+    Bug(
+        "Clients may take every file that the process may open",
+        [("src/server/seats.rs", "(files.saturating_sub(FILES) / 3)", "files")],
+        ["starving"],
+    ),
+    Bug(
+        "A sync that failed is asked again",
+        [("src/store/sqlite/fault.rs", "        std::process::exit(1);\n", "")],
+        ["disk"],
     ),
 ]
