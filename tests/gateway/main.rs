@@ -27,6 +27,7 @@ mod clocks;
 mod unreachable;
 mod floods;
 mod unknowns;
+mod burdens;
 mod bad_input;
 mod reloading;
 mod admin;
