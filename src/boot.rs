@@ -22,6 +22,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
 use crate::policy::{Current, Policy, StoreUrl};
 use crate::reconciling::Reconciling;
 use crate::reload::Reloader;
@@ -111,6 +112,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         leaving: CancellationToken::new(),
         stop: CancellationToken::new(),
         sendings: Sendings::default(),
+        outbox: Outbox::default(),
         due: Notify::new(),
         body_kib: Semaphore::new(BODY_KIB),
     });

@@ -46,6 +46,9 @@ pub struct Booking {
     pub period: Period,
     /// The cap in force when the hold is made; `None` is unlimited.
     pub cap: Option<MicroUsd>,
+    /// Percentages of the cap that the account's owner is told of when they are used, beside its end; `None`
+    /// if nobody is told.
+    pub marks: Option<Vec<u8>>,
 }
 
 impl Booking {
@@ -53,9 +56,14 @@ impl Booking {
     /// all time is one period: the balance is still kept.
     pub fn at(account: Account, budget: Option<&Budget>, now: Timestamp) -> Self {
         match budget {
-            Some(budget) => Self { account, period: Period::of(budget, now), cap: budget.cap },
-            None => Self { account, period: Period::total(), cap: None },
+            Some(budget) => Self { account, period: Period::of(budget, now), cap: budget.cap, marks: None },
+            None => Self { account, period: Period::total(), cap: None, marks: None },
         }
+    }
+
+    /// Likewise, with the owner of the account told when these percentages of the cap are used.
+    pub fn telling(self, marks: &[u8]) -> Self {
+        Self { marks: Some(marks.to_vec()), ..self }
     }
 }
 

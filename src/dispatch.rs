@@ -22,6 +22,7 @@ use crate::id::{AttemptId, JobId};
 use crate::job::{Event, State, step};
 use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
+use crate::owing;
 use crate::plan::{Candidate, Plan};
 use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported};
 use crate::refusal::{CapOf, Refusal};
@@ -92,12 +93,13 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
                 continue;
             }
             Err(OpenError::OverBudget { booking, .. }) if matches!(booking.account, Account::Route(_)) => {
+                owing::refused(gw, &booking).await;
                 turned.capped(candidate);
                 continue;
             }
             // Between two routes another sending of the same wish took it on: what it finds out is the answer.
             Err(OpenError::Moved) if job.is_some() => return taken_on(gw, &order.job).await,
-            Err(error) => return Err(turn_down(error, order.job.ceiling)),
+            Err(error) => return Err(turn_down(gw, error, order.job.ceiling).await),
         };
         crash::point("after_hold");
         if let Some(on_disk) = on_disk.take() {
@@ -283,7 +285,7 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
             error!(job.id = %job.id, %illegal, "a job saw what it cannot see");
             Refusal::Internal
         })?;
-        match gw.store.apply(&job, step, facts.clone(), gw.clock.now()).await {
+        match owing::apply(gw, &job, step, facts.clone()).await {
             Ok(job) => {
                 if job.state.is_final() {
                     gw.metrics.ended(&job);
@@ -327,8 +329,11 @@ async fn in_emergency(gw: &Gateway, work: impl FnOnce(&Emergency) -> io::Result<
     done.inspect_err(|why| error!(%why, "the emergency journal cannot be written")).is_ok()
 }
 
-/// Why nothing was opened.
-fn turn_down(error: OpenError, ceiling: MicroUsd) -> Refusal {
+/// Why nothing was opened, and whoever has to know of it is owed a notice.
+async fn turn_down(gw: &Gateway, error: OpenError, ceiling: MicroUsd) -> Refusal {
+    if let OpenError::OverBudget { booking, .. } = &error {
+        owing::refused(gw, booking).await;
+    }
     match error {
         OpenError::TenantFull { in_flight } => Refusal::TenantFull { in_flight },
         OpenError::RouteFull { .. } => Refusal::RoutesFull { wait: FULL_WAIT },

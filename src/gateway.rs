@@ -15,6 +15,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
 use crate::policy::Current;
 use crate::reconciling::Reconciling;
 use crate::reload::Reloader;
@@ -61,6 +62,8 @@ pub struct Gateway {
     pub stop: CancellationToken,
     /// What is remembered of requests that may be sent again.
     pub sendings: Sendings,
+    /// What is remembered of the outbox.
+    pub outbox: Outbox,
     /// Rings when a job may be due earlier than the poller expects.
     pub due: Notify,
     /// Kibibytes of request bodies that may be in memory at a time.

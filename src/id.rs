@@ -127,6 +127,10 @@ id! {
     CharacterId, "char_"
 }
 id! {
+    /// A notice, and the id of its event: what its receiver tells a repetition by.
+    NoticeId, "evt_"
+}
+id! {
     /// One request of a client, as `x-request-id` shows it.
     RequestId, "req_"
 }

@@ -26,6 +26,7 @@ mod ops;
 mod operator;
 mod jobs;
 mod dispatch;
+mod owing;
 
 // The parts together, as plain data; then how we answer.
 mod gateway;
@@ -38,6 +39,7 @@ mod upstream;
 mod archive;
 mod limits;
 mod sendings;
+mod outbox;
 mod health;
 mod reconciling;
 mod metrics;
@@ -48,7 +50,7 @@ mod store;
 // Rules: decisions without side effects.
 mod estimate;
 mod link;
-mod signature;
+mod notice;
 mod eta;
 mod auth;
 mod plan;
@@ -58,6 +60,8 @@ mod budget;
 mod policy;
 mod provider;
 mod job;
+mod signature;
+mod address;
 
 // A provider of our own; uses the words and nothing else.
 pub mod simulator;

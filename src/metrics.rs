@@ -23,12 +23,15 @@ use crate::clock::Timestamp;
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
+use crate::notice::Kind;
 use crate::policy::Policy;
 use crate::provider::Variant;
 use crate::store::{Job, Overview};
 
 pub use family::Series;
-pub use words::{AttemptOutcome, CopyOutcome, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall, WebhookOutcome};
+pub use words::{
+    AttemptOutcome, CopyOutcome, NoticeOutcome, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall, WebhookOutcome,
+};
 
 use names::{Names, OTHER};
 use series::{Events, Levels};
@@ -202,6 +205,11 @@ impl Metrics {
         self.events.webhooks_total.add([self.names.load().route(route.as_str()), outcome.as_str()], 1);
     }
 
+    /// A notice was sent.
+    pub fn notice(&self, kind: Kind, outcome: NoticeOutcome) {
+        self.events.notices_total.add([kind.as_str(), outcome.as_str()], 1);
+    }
+
     /// A route answered one call of ours, or did not in time.
     pub fn upstream(&self, route: &RouteName, call: UpstreamCall, elapsed: Duration) {
         self.events.upstream_duration_seconds.observe([self.names.load().route(route.as_str()), call.as_str()], elapsed);
@@ -226,6 +234,9 @@ impl Metrics {
     /// that begins with it.
     fn begin(&self, policy: &Policy) {
         let names = self.names.load();
+        for kind in Kind::ALL {
+            self.events.notices_total.add([kind.as_str(), NoticeOutcome::Dead.as_str()], 0);
+        }
         for route in policy.routes.values() {
             let label = names.route(route.name.as_str());
             self.events.unknown_statuses_total.add([label], 0);
@@ -279,6 +290,7 @@ impl Metrics {
         if let Some(overview) = overview {
             levels::show_jobs(&levels, &names, policy, overview, now);
             levels::show_money(&levels, &names, policy, overview, now);
+            levels::show_notices(&levels, overview, now);
         }
         self.levels.store(Arc::new(registry));
     }

@@ -1,7 +1,7 @@
-//! Standard Webhooks signatures, as OpenAI signs its callbacks.
+//! Standard Webhooks signatures, as OpenAI signs its callbacks and we sign ours.
 //!
 //! Pure. `v1` is HMAC-SHA256 over `{id}.{timestamp}.{body}`, compared in constant time; a header may carry
-//! several, and a route may have several secrets while one is being replaced.
+//! several, and there may be several secrets while one is being replaced.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,6 +40,22 @@ pub fn is_good(signed: &Signed<'_>, secrets: &[Secret], now: Timestamp) -> bool 
     secrets.iter().any(|secret| codes.iter().any(|code| mac(secret, signed).is_some_and(|mac| mac.verify_slice(code).is_ok())))
 }
 
+/// The `webhook-signature` of a message: by each of the secrets, so that one of them can be replaced.
+///
+/// A secret that is no key signs nothing; the policy has none.
+pub fn sign(id: &str, at: Timestamp, body: &[u8], secrets: &[Secret]) -> String {
+    let timestamp = at.as_secs().to_string();
+    let signed = Signed { id, timestamp: &timestamp, signatures: "", body };
+    let codes = secrets.iter().filter_map(|secret| mac(secret, &signed));
+    let signatures: Vec<String> = codes.map(|mac| format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))).collect();
+    signatures.join(" ")
+}
+
+/// Whether a secret can sign: `whsec_` and base64, or anything else that is not empty.
+pub fn is_key(secret: &Secret) -> bool {
+    key(secret).is_some_and(|key| !key.is_empty())
+}
+
 fn mac(secret: &Secret, signed: &Signed<'_>) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key(secret)?).ok()?;
     for part in [signed.id.as_bytes(), b".", signed.timestamp.as_bytes(), b".", signed.body] {
@@ -58,7 +74,7 @@ fn key(secret: &Secret) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Signed, is_good};
+    use super::{Signed, is_good, is_key, sign};
     use crate::clock::Timestamp;
     use crate::secret::Secret;
 
@@ -91,5 +107,20 @@ mod tests {
         }
         let tampered = Signed { body: b"{}", ..signed(SIGNATURE) };
         assert!(!is_good(&tampered, &[Secret::new(SECRET)], now));
+    }
+
+    #[test]
+    fn what_we_sign_is_what_openai_signs() {
+        let at = Timestamp::from_secs(AT);
+        let id = "wh_685c059ae39c8190af8c71ed1022a24d";
+        assert_eq!(sign(id, at, BODY, &[Secret::new(SECRET)]), SIGNATURE);
+        let both = sign(id, at, BODY, &[Secret::new("next"), Secret::new(SECRET)]);
+        assert!(both.ends_with(&format!(" {SIGNATURE}")), "{both}");
+        for secret in ["next", SECRET] {
+            let signed = Signed { id, timestamp: "1750861210", signatures: &both, body: BODY };
+            assert!(is_good(&signed, &[Secret::new(secret)], at));
+        }
+        assert!(is_key(&Secret::new(SECRET)) && is_key(&Secret::new("plain")));
+        assert!(!is_key(&Secret::new("whsec_")) && !is_key(&Secret::new("whsec_no base64!")));
     }
 }

@@ -8,12 +8,13 @@
 //!   was read; a fresh one tells exactly whether a byte was sent;
 //! * **free** requests (polls, lists) share pooled connections;
 //! * **content** has a pool of HTTP/1.1 connections, because slow downloads that share an HTTP/2
-//!   connection with polls use up its window and freeze them.
+//!   connection with polls use up its window and freeze them. Events to webhooks go there too.
 //!
 //! Redirects are never followed: a credential must not travel to where a reply points.
 
 mod address;
 mod paid;
+mod tell;
 mod token;
 
 use std::net::SocketAddr;

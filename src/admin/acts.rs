@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{as_json, error};
+use super::{as_json, error, notices};
 use crate::gateway::Gateway;
 use crate::id::{JobId, RouteName};
 use crate::operator::reconcile::{Asked, BillLine};
@@ -84,6 +84,7 @@ pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let done = match segments.as_slice() {
         ["api", "reload"] => return reload(gw).await,
+        ["api", "notices", which, "resend"] => return notices::resend(gw, which).await,
         ["api", "jobs", id, "adopt"] => adopt(gw, id, request).await,
         ["api", "jobs", id, "write-off"] => write_off(gw, id, request).await,
         ["api", "reconcile"] => reconcile(gw, request).await,

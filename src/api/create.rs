@@ -27,7 +27,7 @@ use crate::job::State;
 use crate::limits::Passed;
 use crate::money::MicroUsd;
 use crate::plan::{Pin, Plan, offered, plan};
-use crate::policy::Guard;
+use crate::policy::{Guard, Policy, Tenant};
 use crate::price;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -225,16 +225,21 @@ fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts
         end_user: wish.end_user.clone(),
         residency: tenant.residency.clone(),
         ceiling: plan.ceiling(),
-        bookings: vec![
-            Booking::at(Account::Gateway, policy.budget.as_ref(), at),
-            Booking::at(Account::Tenant(tenant.name.clone()), Some(&tenant.budget), at),
-        ],
+        bookings: bookings(policy, tenant, at),
         tenant_in_flight_max: tenant.limits.in_flight,
         charge,
         fingerprint: known.fingerprint,
         idempotency_key: known.idempotency_key,
         at,
     }
+}
+
+/// Whom a wish is held against: the gateway, then the tenant, who is told if it has a webhook.
+fn bookings(policy: &Policy, tenant: &Tenant, at: Timestamp) -> Vec<Booking> {
+    let gateway = Booking::at(Account::Gateway, policy.budget.as_ref(), at);
+    let tenants = Booking::at(Account::Tenant(tenant.name.clone()), Some(&tenant.budget), at);
+    let tenants = if tenant.webhook.is_some() { tenants.telling(&tenant.budget.warn) } else { tenants };
+    vec![gateway, tenants]
 }
 
 /// From here on the client may hang up: the money runs in a task that a stop waits for.

@@ -26,6 +26,7 @@ use crate::crash;
 use crate::gateway::Gateway;
 use crate::job::{Event, step};
 use crate::metrics::CopyOutcome;
+use crate::owing;
 use crate::policy::{Policy, Route};
 use crate::provider::{Handle, Variant};
 use crate::store::{ApplyError, Facts, Job};
@@ -253,7 +254,7 @@ async fn complete(gw: &Gateway, watch: &Watch, policy: &Policy, job: &Job, facts
         let Ok(Some(job)) = gw.store.job(&job.tenant, job.id).await else { return };
         // Somebody else ended it. Whatever is not written here is when the job is next asked about.
         let Ok(step) = step(job.state, Event::Finished) else { return };
-        match gw.store.apply(&job, step, with_copy(facts.clone(), policy, now), now).await {
+        match owing::apply(gw, &job, step, with_copy(facts.clone(), policy, now)).await {
             Ok(job) => return settle::ended(gw, watch, &job),
             Err(ApplyError::Moved) => {}
             Err(why) => {

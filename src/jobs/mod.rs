@@ -3,8 +3,8 @@
 //! `poller` finds who is due, `advance` moves one job by one step, `archiving` copies its clip before the
 //! last one, `sweeper` ends what policy ends, `unknowns` finds out about attempts whose outcome nobody
 //! knows, `replay` takes over what the books did not take in time, `keeper` removes what the archive has
-//! kept for long enough. All of them can be killed at any instant; what they were doing is done
-//! again, and doing it again costs a question.
+//! kept for long enough, `notifier` tells webhooks. All of them can be killed at any instant; what they were
+//! doing is done again, and doing it again costs a question.
 
 mod adopt;
 mod advance;
@@ -12,6 +12,7 @@ mod archiving;
 mod bind;
 mod keeper;
 mod lane;
+mod notifier;
 mod poller;
 mod replay;
 mod resubmit;
@@ -41,6 +42,7 @@ pub fn start(gw: &Arc<Gateway>) {
     keep(gw, "poller", poller::run);
     keep(gw, "sweeper", sweeper::run);
     keep(gw, "keeper", keeper::run);
+    keep(gw, "notifier", notifier::run);
 }
 
 /// Keeps a worker at work until the gateway stops.

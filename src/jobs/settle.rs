@@ -16,6 +16,7 @@ use crate::crash;
 use crate::gateway::Gateway;
 use crate::job::{Event, IllegalStep, State, Step, step};
 use crate::metrics::PollOutcome;
+use crate::owing;
 use crate::policy::Route;
 use crate::provider::{AskError, Phase, Progress, is_known_status};
 use crate::store::{ApplyError, Facts, Job, JobError};
@@ -66,7 +67,7 @@ pub async fn settle(
         return Ok(After::Same(due_at));
     }
     let facts = Facts { due_at: Some(due_at).filter(|_| step.to.is_in_flight()), ..facts };
-    let job = match gw.store.apply(job, step, facts, now).await {
+    let job = match owing::apply(gw, job, step, facts).await {
         Ok(job) => job,
         Err(ApplyError::Moved) => {
             debug!(job.id = %job.id, "overtaken");

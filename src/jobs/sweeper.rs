@@ -14,6 +14,7 @@ use super::resubmit::resubmit;
 use super::unknowns::{self, Readings};
 use crate::gateway::Gateway;
 use crate::job::{Event, State, step};
+use crate::owing;
 use crate::policy::{Route, WrittenOff};
 use crate::provider::{Handle, Phase};
 use crate::store::{ApplyError, Facts, Job, JobError, StoreError};
@@ -131,7 +132,7 @@ pub async fn apply(gw: &Gateway, job: &Job, event: Event, facts: Facts) -> bool 
             return false;
         }
     };
-    match gw.store.apply(job, step, facts, gw.clock.now()).await {
+    match owing::apply(gw, job, step, facts).await {
         Ok(job) => {
             if job.state.is_final() {
                 gw.metrics.ended(&job);

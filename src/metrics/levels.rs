@@ -10,6 +10,7 @@ use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::job::State;
 use crate::money::MicroUsd;
+use crate::notice::Kind;
 use crate::policy::Policy;
 use crate::standing::{Load, Purse, days_until, load_by, purses};
 use crate::store::Overview;
@@ -104,6 +105,18 @@ pub fn show_money(levels: &Levels, names: &Names, policy: &Policy, overview: &Ov
                 }
             }
         }
+    }
+}
+
+/// What is owed to webhooks, and what was given up.
+pub fn show_notices(levels: &Levels, overview: &Overview, now: Timestamp) {
+    for kind in Kind::ALL {
+        let owed = overview.notices.iter().find(|notices| notices.kind == kind);
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let age = owed.and_then(|owed| owed.oldest_at).map_or(0, |at| now.since(at).as_secs());
+        levels.owed_notices.set([kind.as_str()], number(owed.map_or(0, |owed| owed.owed)));
+        levels.owed_notices_age_seconds.set([kind.as_str()], number(age));
+        levels.dead_notices.set([kind.as_str()], number(owed.map_or(0, |owed| owed.dead)));
     }
 }
 

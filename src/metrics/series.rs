@@ -54,6 +54,8 @@ families! {
         unknown_statuses_total: Counters["route"],
         /// Callbacks received from a route, by what became of them.
         webhooks_total: Counters["route", "outcome"],
+        /// Events sent to webhooks of tenants and of the operator, by how that went.
+        notices_total: Counters["kind", "outcome"],
         /// Time that a route took to answer one call of ours.
         upstream_duration_seconds: Histograms["route", "call"] in ANSWER,
         /// Tries to copy a file into the archive, by how they went.
@@ -142,5 +144,11 @@ families! {
         suspense_microusd: Gauges[],
         /// What providers took above what was held; anything but 0 needs a person.
         overrun_microusd: Gauges[],
+        /// Events that are owed to webhooks and were not taken yet.
+        owed_notices: Gauges["kind"],
+        /// Age of the oldest of those; 0 if there are none.
+        owed_notices_age_seconds: Gauges["kind"],
+        /// Events that were sent in vain too often, or to an address that wants no more; each waits for a person.
+        dead_notices: Gauges["kind"],
     }
 }

@@ -5,10 +5,12 @@ use http::StatusCode;
 
 use super::names::{Names, TENANTS_MAX};
 use super::{
-    AttemptOutcome, CopyOutcome, Metrics, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall, WebhookOutcome, catalogue,
+    AttemptOutcome, CopyOutcome, Metrics, NoticeOutcome, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall,
+    WebhookOutcome, catalogue,
 };
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
+use crate::notice::Kind;
 use crate::provider::{Accepted, AskError, RefusedReason, SubmitError, Variant};
 use crate::standing::sample::{NOON, PROMPT, crowded_policy, job, overview, policy};
 
@@ -42,6 +44,7 @@ fn record_everything(metrics: &Metrics) {
     metrics.poll(&route, PollOutcome::Running);
     metrics.unknown_status(&route);
     metrics.webhook(&route, WebhookOutcome::Accepted);
+    metrics.notice(Kind::VideoCompleted, NoticeOutcome::Taken);
     metrics.upstream(&route, UpstreamCall::Submit, moment);
     metrics.archived(Variant::Video, 1 << 20, moment);
     metrics.not_archived(Variant::Thumbnail, CopyOutcome::Provider);
@@ -76,7 +79,8 @@ fn every_series_is_rendered_as_the_catalogue_says() {
 #[test]
 fn names_follow_the_rules_of_the_trade() {
     let units = ["_seconds", "_microusd", "_days"];
-    let counts = ["_jobs", "_in_flight", "_limit", "_up", "_success", "_build", "_revision", "_per_minute_limit", "_reconciling"];
+    let counts =
+        ["_jobs", "_in_flight", "_limit", "_up", "_success", "_build", "_revision", "_per_minute_limit", "_reconciling", "_notices"];
     for series in catalogue() {
         let name = series.name;
         assert!(name.starts_with("filmgate_") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
@@ -102,6 +106,7 @@ fn names_follow_the_rules_of_the_trade() {
                 "variant",
                 "version",
                 "revision",
+                "kind",
             ];
             assert!(closed.contains(label), "{name} has the label {label}");
         }

@@ -5,6 +5,7 @@
 use http::StatusCode;
 
 use crate::provider::{Accepted, AskError, Phase, Progress, RefusedReason, SubmitError};
+use crate::store::Delivery;
 
 /// Defines a closed set of words, each with its spelling in a label.
 macro_rules! words {
@@ -239,6 +240,29 @@ words! {
         Deleted = "deleted",
         /// It was kept for as long as policy says
         Expired = "expired",
+    }
+}
+
+words! {
+    /// How an event was taken by a webhook.
+    NoticeOutcome {
+        /// It was
+        Taken = "taken",
+        /// It was not, and is sent again
+        Failed = "failed",
+        /// It was not, and is given up
+        Dead = "dead",
+    }
+}
+
+impl NoticeOutcome {
+    /// What this delivery amounts to.
+    pub fn of(delivery: &Delivery) -> Self {
+        match delivery {
+            Delivery::Taken => Self::Taken,
+            Delivery::Failed { .. } => Self::Failed,
+            Delivery::Dead { .. } => Self::Dead,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::gateway::Gateway;
 use crate::id::JobId;
 use crate::job::{Event, step};
+use crate::owing;
 use crate::store::{ApplyError, CorrectionError, Facts, Job, StoreError};
 
 /// The longest reason that is kept, characters.
@@ -77,7 +78,7 @@ fn reason(note: &str) -> Result<String, Declined> {
 /// Moves a job by the table.
 async fn apply(gw: &Gateway, job: &Job, event: Event, facts: Facts) -> Result<Arc<Job>, Declined> {
     let step = step(job.state, event).map_err(|illegal| Declined::Unfit(illegal.to_string()))?;
-    match gw.store.apply(job, step, facts, gw.clock.now()).await {
+    match owing::apply(gw, job, step, facts).await {
         Ok(job) => {
             if job.state.is_final() {
                 gw.metrics.ended(&job);

@@ -11,6 +11,7 @@ mod routes;
 mod rules;
 mod settings;
 mod tenants;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::collections::{BTreeSet, HashMap};

@@ -373,7 +373,7 @@ pub struct Tenant {
     pub require_idempotency_key: Option<bool>,
     /// Whether a resend that an official SDK makes by itself, without a key, is answered with the job of the sending before it. Default `true`.
     pub claim_resends: Option<bool>,
-    /// Where its events go; read but not in force yet.
+    /// Where its events go: videos that ended, and how much of its budget is used.
     pub webhook: Option<Placed<Webhook>>,
 }
 
@@ -393,12 +393,14 @@ pub struct Charge {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// Where.
+    /// Where: an `https` address on port 443 that is anybody's on the internet.
     #[schemars(required)]
     pub url: Option<Placed<String>>,
-    /// Signs what is sent: `"env:NAME"` or `"file:PATH"`.
+    /// Signs what is sent: `"env:NAME"` or `"file:PATH"`; one, or a list while it is being replaced.
     #[schemars(required)]
-    pub secret: Option<Placed<String>>,
+    pub secret: Option<Placed<OneOrMany<String>>>,
+    /// `true` lets it be in a network of your own, on any port, and without TLS: the gateway then connects to whatever its name resolves to. Default `false`.
+    pub allow_private: Option<bool>,
 }
 
 /// Refusals ahead of any provider.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::Uri;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -328,7 +329,6 @@ pub struct Tenant {
     /// Whether an SDK's resend without a key gets the job of its earlier sending.
     pub claim_resends: bool,
     /// Where its events go.
-    #[allow(dead_code, reason = "read and checked; not in force yet, of which the operator is warned")]
     pub webhook: Option<Webhook>,
 }
 
@@ -371,9 +371,11 @@ pub enum Per {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// Where.
-    pub url: String,
-    /// Signs what we send.
-    pub secret: Secret,
+    pub url: Uri,
+    /// Sign what we send; several while one is being replaced.
+    pub secrets: Vec<Secret>,
+    /// Whether it may be in a network of our own, on any port, and without TLS.
+    pub allow_private: bool,
 }
 
 /// `[guard]`: refusals ahead of any provider.

@@ -154,6 +154,7 @@ pub fn overview() -> Overview {
         ],
         suspense: usd("0.80"),
         overrun: MicroUsd::ZERO,
+        notices: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ mod history;
 mod life;
 mod lists;
 mod money;
+mod notices;
 mod polls;
 mod reconcile;
 
@@ -90,6 +91,11 @@ const CASES: &[(&str, Case)] = &[
     ("a job that is found takes its charge out of suspense", |w| Box::pin(corrections::found_in_suspense(w))),
     ("books from a backup say so until somebody has looked", |w| Box::pin(reconcile::mode(w))),
     ("a route's attempts are told with what they cost", |w| Box::pin(reconcile::booked(w))),
+    ("a step owes its notice, or neither is written", |w| Box::pin(notices::of_a_step(w))),
+    ("the use of a cap is told once for each mark", |w| Box::pin(notices::of_a_cap(w))),
+    ("claims of notices go round the addressees", |w| Box::pin(notices::round(w))),
+    ("a notice is tried until it is taken or dead", |w| Box::pin(notices::life(w))),
+    ("what was told is forgotten in time", |w| Box::pin(notices::forgotten(w))),
     ("the signing key outlives a restart", |w| Box::pin(lists::signing_key(w))),
 ];
 
@@ -240,6 +246,7 @@ pub struct Wish {
     pub route_max: Option<u32>,
     pub fingerprint: [u8; 32],
     pub key: Option<&'static str>,
+    pub marks: Option<&'static [u8]>,
     pub at: Timestamp,
 }
 
@@ -259,12 +266,13 @@ impl Wish {
             route_max: None,
             fingerprint: [0; 32],
             key: None,
+            marks: None,
             at: NOON,
         }
     }
 
     fn booking(&self, account: Account, cap: Option<i64>) -> Booking {
-        Booking { account, period: self.period.clone(), cap: cap.map(MicroUsd::new) }
+        Booking { account, period: self.period.clone(), cap: cap.map(MicroUsd::new), marks: self.marks.map(<[u8]>::to_vec) }
     }
 
     /// The wish as the store takes it.

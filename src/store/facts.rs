@@ -4,6 +4,7 @@ use crate::budget::Booking;
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
+use crate::notice::NewNotice;
 use crate::store::JobError;
 use crate::video::{Seconds, Size};
 
@@ -127,6 +128,8 @@ pub struct Facts {
     /// Why, for a person, if a person decided it: goes with the line that the step adds to the ledger, or
     /// is a line of nothing of its own.
     pub note: Option<String>,
+    /// What is owed to webhooks for it.
+    pub notices: Vec<NewNotice>,
 }
 
 /// Why a step was not written. Nothing was.

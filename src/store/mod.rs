@@ -8,6 +8,7 @@
 
 mod corrections;
 mod facts;
+mod notices;
 mod records;
 mod sqlite;
 
@@ -22,11 +23,13 @@ use async_trait::async_trait;
 
 use crate::budget::Account;
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
+use crate::notice::{Addressee, NewNotice};
 
 pub use self::corrections::{Correction, CorrectionError, Unexplained};
 pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, OpenError, StoreError};
+pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
 pub use self::records::{
     Attempt, Balance, Booked, Character, Due, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed,
     Removed, ReportRow,
@@ -157,6 +160,29 @@ pub trait Store: Send + Sync {
 
     /// Somebody has looked: the books are taken for complete again. Whether they were not.
     async fn reconciled(&self) -> Result<bool, StoreError>;
+
+    /// Owes notices by themselves; how many of them are new. What comes with a step or a hold is owed there.
+    async fn owe(&self, notices: Vec<NewNotice>) -> Result<u64, StoreError>;
+
+    /// Claims up to `n` notices that are due until `now + lease`, going round the addressees, of whom none
+    /// has more than `each` claimed at a time. A claim that lapses can be made again.
+    async fn lease_notices(&self, now: Timestamp, lease: Duration, n: u32, each: u32) -> Result<Vec<Notice>, StoreError>;
+
+    /// Writes down how the sending of a notice went, and ends its claim. Whether it was still to be sent.
+    async fn note_delivery(&self, id: NoticeId, delivery: Delivery, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// For the operator: notices that stand so; those owed by when they are due, the others newest first.
+    async fn notices(&self, wanted: NoticesIn, limit: u32) -> Result<Vec<Notice>, StoreError>;
+
+    /// Has a notice sent again from the beginning, whether or not it was taken. Whether there is such a one.
+    async fn revive_notice(&self, id: NoticeId, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Has every notice of an addressee's that was given up sent again; how many.
+    async fn revive_notices(&self, to: &Addressee, at: Timestamp) -> Result<u64, StoreError>;
+
+    /// Forgets some notices that were taken or given up: of videos before `videos`, of other things, which
+    /// keep telling what was told already, before `others`. How many.
+    async fn forget_notices(&self, videos: Timestamp, others: Timestamp) -> Result<u64, StoreError>;
 
     /// 32 random bytes that are this database's own, made at its first start: signs links.
     async fn signing_key(&self) -> Result<[u8; 32], StoreError>;

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, JobId, ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
+use crate::store::OwedNotices;
 use crate::video::{Seconds, Size};
 
 /// A job as the store has it.
@@ -156,6 +157,8 @@ pub struct Overview {
     pub suspense: MicroUsd,
     /// Overrun: what providers took above the hold.
     pub overrun: MicroUsd,
+    /// Notices that are owed or dead, by kind.
+    pub notices: Vec<OwedNotices>,
 }
 
 /// Jobs that have not ended and share tenant, route, model and state.

@@ -1,6 +1,6 @@
 // Drives the gateway with one release of openai-node.
 //
-//     BASE_URL=http://127.0.0.1:8080/v1 API_KEY=… POOR_KEY=… DIALECT=openai \
+//     BASE_URL=http://127.0.0.1:8080/v1 API_KEY=… POOR_KEY=… DIALECT=openai MAILBOX=… HOOK_SECRET=… \
 //     SDK=…/node_modules/openai-7.57.0 PICTURE=…/720x1280.png node drive.mjs
 //
 // The same cases as drive.py, as far as this SDK has the methods: it has no poll helper, and it can
@@ -15,7 +15,7 @@ const { default: OpenAI, AzureOpenAI, toFile } = await import(join(process.env.S
 
 const BASE_URL = process.env.BASE_URL.replace(/\/$/, "");
 const ROOT_URL = BASE_URL.replace(/\/v1$/, "");
-const { API_KEY: apiKey, POOR_KEY, DIALECT, PICTURE } = process.env;
+const { API_KEY: apiKey, POOR_KEY, DIALECT, PICTURE, MAILBOX, HOOK_SECRET } = process.env;
 const OFFER = JSON.parse(readFileSync(new URL("dialects.json", import.meta.url)))[DIALECT];
 
 const FINISH_TIMEOUT_MS = 60_000;
@@ -289,6 +289,22 @@ const cases = {
     const call = () => poor.videos.create({ prompt: "a fox", model: "sora-2" });
     await refused(OpenAI.RateLimitError, call, { code: "insufficient_quota" });
     assert.equal(sent.length, 1, `asked ${sent.length} times: the SDK was not told to stop`);
+  },
+
+  // ── Webhooks ──
+
+  async "an event about a video is unwrapped"() {
+    const video = await finished();
+    const deadline = Date.now() + FINISH_TIMEOUT_MS;
+    let told;
+    while (!(told = (await (await fetch(MAILBOX)).json()).find((event) => event.body.includes(video.id)))) {
+      assert(Date.now() < deadline, `no event about ${video.id} came`);
+      await sleep(POLL_MS);
+    }
+    const event = await client.webhooks.unwrap(told.body, told.headers, HOOK_SECRET);
+    assert.deepEqual([event.type, event.data.id, event.id], ["video.completed", video.id, told.headers["webhook-id"]]);
+    const forged = told.body.replace("completed", "failed");
+    await assert.rejects(client.webhooks.unwrap(forged, told.headers, HOOK_SECRET), OpenAI.InvalidWebhookSignatureError);
   },
 
   // ── Azure's class ──

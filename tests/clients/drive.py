@@ -1,9 +1,9 @@
 """Drives the gateway with the openai-python release that this interpreter has.
 
-    BASE_URL=http://127.0.0.1:8080/v1 API_KEY=… POOR_KEY=… DIALECT=openai python drive.py
+    BASE_URL=http://127.0.0.1:8080/v1 API_KEY=… POOR_KEY=… DIALECT=openai MAILBOX=… HOOK_SECRET=… python drive.py
 
 API_KEY is a tenant with nothing made yet whose jobs all go to a route of the dialect DIALECT;
-POOR_KEY is one that cannot pay for a clip. Prints a line for each case; fails if one does. What a
+POOR_KEY is one that cannot pay for a clip. MAILBOX shows what came to the first one's webhook. Prints a line for each case; fails if one does. What a
 dialect offers is written in dialects.json: the rest must be refused in so many words.
 """
 
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+import urllib.request
 import warnings
 from pathlib import Path
 
@@ -379,6 +380,34 @@ def case_who_cannot_pay_is_told_once():
     poor, sent = counting_client(api_key=POOR_KEY)
     refused(openai.RateLimitError, lambda: poor.videos.create(prompt="a fox", model="sora-2"), code="insufficient_quota")
     assert len(sent) == 1, f"asked {len(sent)} times: the SDK was not told to stop"
+
+
+# ── Webhooks ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def event_about(video):
+    """The event about a video, as it came to this tenant's webhook: headers and body."""
+    deadline = time.monotonic() + FINISH_TIMEOUT_S
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(os.environ["MAILBOX"]) as came:
+            for event in json.load(came):
+                if video.id in event["body"]:
+                    return event["headers"], event["body"]
+        time.sleep(POLL_MS / 1000)
+    raise AssertionError(f"no event about {video.id} came")
+
+
+def case_an_event_about_a_video_is_unwrapped():
+    video = finished()
+    headers, body = event_about(video)
+    event = client.webhooks.unwrap(body, headers, secret=os.environ["HOOK_SECRET"])
+    assert (event.type, event.data.id, event.id) == ("video.completed", video.id, headers["webhook-id"]), event
+    for forged in [(body.replace("completed", "failed"), headers), (body, {**headers, "webhook-id": "evt_0"})]:
+        try:
+            client.webhooks.unwrap(*forged, secret=os.environ["HOOK_SECRET"])
+        except openai.InvalidWebhookSignatureError:
+            continue
+        raise AssertionError("a forged event was unwrapped")
 
 
 # ── Azure's classes ──────────────────────────────────────────────────────────────────────────────

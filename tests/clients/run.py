@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import openai_own_tests
 from losing import losing_line
+from mailbox import SECRET, mailbox
 from media import png
 from toolchains import CACHE, HERE, NODE_SDKS, PYTHON_SDKS, node_sdks, python_sdk
 from world import DIALECTS, tenant_for, world
@@ -38,7 +39,7 @@ def command(driver):
     return [node, HERE / "drive.mjs"], {"SDK": str(home / "node_modules" / f"openai-{version}"), "PICTURE": str(picture)}
 
 
-def drive(driver, dialect, root_url):
+def drive(driver, dialect, root_url, mailbox_url):
     """One SDK through one dialect: the driver's lines, the last of them a complaint if it broke off."""
     arguments, extra = command(driver)
     environment = {
@@ -47,6 +48,8 @@ def drive(driver, dialect, root_url):
         "API_KEY": f"key-of-{tenant_for(driver, dialect)}",
         "POOR_KEY": f"key-of-poor-{dialect}",
         "DIALECT": dialect,
+        "MAILBOX": f"{mailbox_url}/{tenant_for(driver, dialect)}",
+        "HOOK_SECRET": SECRET,
         **extra,
     }
     return run(arguments, environment, driver)
@@ -123,9 +126,9 @@ def main(wanted):
             if not line.startswith("ok"):
                 print(f"  {line}", flush=True)
 
-    with world([*drivers, RESENDS]) as (root_url, bill_url):
+    with mailbox() as mailbox_url, world([*drivers, RESENDS], mailbox_url) as (root_url, bill_url):
         with ThreadPoolExecutor(DRIVERS_AT_ONCE) as pool:
-            runs = [(driver, dialect, pool.submit(timed, drive, driver, dialect, root_url)) for driver in drivers for dialect in DIALECTS]
+            runs = [(driver, dialect, pool.submit(timed, drive, driver, dialect, root_url, mailbox_url)) for driver in drivers for dialect in DIALECTS]
             for driver, dialect, run in runs:
                 count(f"{driver} through {dialect}", *run.result())
         if not wanted or OWN_TESTS in wanted:

@@ -17,6 +17,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailbox import SECRET
 from toolchains import CACHE, HERE, ROOT
 
 DIALECTS = json.loads((HERE / "dialects.json").read_text())
@@ -59,6 +60,7 @@ TENANT = """
 [tenants.{name}]
 keys = ["sha256:{key_hash}"]
 budget = {{ cap = "{cap}"{per} }}
+webhook = {{ url = "{mailbox}/{name}", secret = "{secret}", allow_private = true }}
 """
 
 
@@ -84,7 +86,7 @@ def tenant_for(driver, dialect):
     return f"{driver}-{dialect}".replace(".", "-")
 
 
-def policy(folder, ports, drivers, own_tests_key):
+def policy(folder, ports, drivers, own_tests_key, mailbox):
     """The text of a gateway.toml with a rich and a poor tenant for each driver and dialect."""
     simulator_port, port, admin_port = ports
     text = HEAD.format(port=port, admin_port=admin_port, folder=folder)
@@ -107,7 +109,7 @@ def policy(folder, ports, drivers, own_tests_key):
     for name, key, cap in tenants:
         key_hash = hashlib.sha256(key.encode()).hexdigest()
         per = "" if cap == "unlimited" else ', per = "total"'
-        text += TENANT.format(name=name, key_hash=key_hash, cap=cap, per=per)
+        text += TENANT.format(name=name, key_hash=key_hash, cap=cap, per=per, mailbox=mailbox, secret=SECRET)
     return text
 
 
@@ -127,8 +129,11 @@ def wait_until_it_answers(url, process, log):
 
 
 @contextmanager
-def world(drivers, own_tests_key="My API Key"):
-    """Runs simulator and gateway for the length of a `with`, and yields the gateway's root URL and that of the provider's bill."""
+def world(drivers, mailbox, own_tests_key="My API Key"):
+    """Runs simulator and gateway for the length of a `with`, and yields the gateway's root URL and that of the provider's bill.
+
+    Tenants are told of events at `mailbox`.
+    """
     # TOML paths and log files of one run; kept only if something in the run raised.
     folder = Path(tempfile.mkdtemp(prefix="filmgate-clients-"))
     simulator_port, port, admin_port = free_port(), free_port(), free_port()
@@ -136,7 +141,7 @@ def world(drivers, own_tests_key="My API Key"):
     (folder / "upstream-key").write_text("sk-simulated\n")
     (folder / "upstream-key").chmod(0o600)
     config = folder / "gateway.toml"
-    config.write_text(policy(folder, (simulator_port, port, admin_port), drivers, own_tests_key))
+    config.write_text(policy(folder, (simulator_port, port, admin_port), drivers, own_tests_key, mailbox))
 
     processes = []
 

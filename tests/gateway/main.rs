@@ -8,6 +8,7 @@
 
 mod campaign;
 mod client;
+mod endpoint;
 mod process;
 mod things;
 mod world;
@@ -21,6 +22,7 @@ mod content;
 mod archiving;
 mod budgets;
 mod callbacks;
+mod notices;
 mod limits;
 mod failover;
 mod clocks;

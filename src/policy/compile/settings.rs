@@ -8,10 +8,11 @@ use std::time::Duration;
 use regex::RegexBuilder;
 
 use super::Pass;
+use super::webhooks::webhook;
 use crate::id::ModelName;
 use crate::policy::file::forms::{Placed, Written};
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Alerts, Archive, ArchivePlace, Defaults, Guard, Server, StoreUrl, Telemetry, Webhook, file};
+use crate::policy::{Alerts, Archive, ArchivePlace, Defaults, Guard, Server, StoreUrl, Telemetry, file};
 use crate::secret::Secret;
 use crate::video::PROMPT_CHARS_MAX;
 
@@ -215,30 +216,6 @@ pub(super) fn telemetry(file: &file::Telemetry, pass: &mut Pass<'_>) -> Telemetr
         pass.warn_not_in_force("telemetry.otlp");
     }
     Telemetry { log_json: matches!(file.log, Some(file::Log::Json)) }
-}
-
-/// Somebody's address for events. `base` is the path of the table.
-pub(super) fn webhook(base: &dyn fmt::Display, hook: &Placed<file::Webhook>, pass: &mut Pass<'_>) -> Option<Webhook> {
-    let url = match &hook.value.url {
-        // A hook's address may carry a query, so only its beginning is looked at.
-        Some(url) => {
-            let plain = url.value.split(['?', '#']).next().unwrap_or_default();
-            pass.keep(&url.at, format_args!("{base}.url"), terms::base_url(plain)).map(|_| url.value.clone())
-        }
-        None => {
-            pass.faults.add_missing(&hook.at, format_args!("{base}.url"), "this webhook has no address", "add url = \"https://…\"");
-            None
-        }
-    };
-    let secret = match &hook.value.secret {
-        Some(secret) => pass.secret(format_args!("{base}.secret"), secret),
-        None => {
-            let remedy = "add secret = \"env:NAME\": it signs what is sent";
-            pass.faults.add_missing(&hook.at, format_args!("{base}.secret"), "this webhook has no secret", remedy);
-            None
-        }
-    };
-    Some(Webhook { url: url?, secret: secret? })
 }
 
 /// An amount of money that is more than nothing.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::settings::{positive, webhook};
+use super::settings::positive;
+use super::webhooks::webhook;
 use super::{Pass, budgets};
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
@@ -33,7 +34,6 @@ type Keys = HashMap<[u8; 32], Arc<Tenant>>;
 struct Remarks<'f> {
     without_budget: Vec<&'f str>,
     without_keys: Vec<&'f str>,
-    with_webhook: Vec<&'f str>,
     residencies: BTreeSet<&'f str>,
 }
 
@@ -187,9 +187,6 @@ impl<'f> Remarks<'f> {
         if file.keys.is_empty() {
             self.without_keys.push(name);
         }
-        if file.webhook.is_some() {
-            self.with_webhook.push(name);
-        }
         self.residencies.extend(file.residency.as_ref().map(|r| r.value.as_str()));
     }
 
@@ -202,9 +199,6 @@ impl<'f> Remarks<'f> {
         }
         if !self.without_keys.is_empty() {
             pass.warnings.push(format!("no keys, so nobody can ask: {}", of(&self.without_keys)));
-        }
-        if !self.with_webhook.is_empty() {
-            pass.warn_not_in_force(format_args!("webhook` of {}", of(&self.with_webhook).trim_end_matches('`')));
         }
         for residency in self.residencies {
             if !routes.values().any(|route| route.region.as_deref() == Some(residency)) {

@@ -201,7 +201,7 @@ fn a_policy_means_what_the_file_says() {
         (Some(MicroUsd::new(500_000_000)), Per::Month, &[50, 80, 95][..])
     );
     assert_eq!(acme.budget.timezone.iana_name(), Some("Europe/Berlin"));
-    assert_eq!(acme.webhook.as_ref().map(|hook| hook.url.as_str()), Some("https://acme.example/hooks?team=video"));
+    assert_eq!(acme.webhook.as_ref().map(|hook| hook.url.to_string()).as_deref(), Some("https://acme.example/hooks?team=video"));
     assert_eq!(policy.tenants["demo"].budget.cap, None);
     assert_eq!(policy.keys.len(), 2);
 }

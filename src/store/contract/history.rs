@@ -130,6 +130,7 @@ fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wis
         tenant_max: Some(TENANT_MAX),
         route_max: Some(ROUTE_MAX),
         fingerprint: [0; 32],
+        marks: None,
         key: None,
         at: NOON,
     }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Error};
 
+use super::notices;
 use super::read::balance;
 use super::rows::Columns;
 use crate::clock::Timestamp;
@@ -40,7 +41,7 @@ pub(super) fn overview(conn: &Connection) -> Result<Overview, Error> {
         moment.prepare_cached(&sql)?.query_row([], |row| Columns::of(row).money())
     };
     let suspense = total("job_id IS NULL AND kind IN ('suspense', 'adjust')")?;
-    Ok(Overview { open, balances, suspense, overrun: total("kind = 'overrun'")? })
+    Ok(Overview { open, balances, suspense, overrun: total("kind = 'overrun'")?, notices: notices::standing(&moment)? })
 }
 
 /// The report over jobs created in `[from, until)`.

@@ -12,6 +12,7 @@ use crate::store::StoreError;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_start", include_str!("0001_start.sql")),
     ("0002_lost_and_corrections", include_str!("0002_lost_and_corrections.sql")),
+    ("0003_notices", include_str!("0003_notices.sql")),
     ("0004_polls", include_str!("0004_polls.sql")),
 ];
 

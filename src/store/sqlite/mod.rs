@@ -11,6 +11,7 @@ mod fault;
 mod file;
 mod migrate;
 mod money;
+mod notices;
 mod polls;
 mod read;
 mod readers;
@@ -33,11 +34,13 @@ use self::readers::Readers;
 use self::writer::{RecentJobs, Writer, recent_jobs};
 use crate::budget::Account;
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
+use crate::notice::{Addressee, NewNotice};
 use crate::store::{
-    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Due, Facts, Job, Jobs, Keyed, Leased, LedgerEntry,
-    NewAttempt, NewJob, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError, Unexplained,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Job, Jobs, Keyed, Leased,
+    LedgerEntry, NewAttempt, NewJob, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError,
+    Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -257,6 +260,38 @@ impl Store for Sqlite {
 
     async fn reconciled(&self) -> Result<bool, StoreError> {
         self.writer.write(reconcile::reconciled).await
+    }
+
+    async fn owe(&self, notices: Vec<NewNotice>) -> Result<u64, StoreError> {
+        self.writer.write(move |tx| notices::owe_all(tx, &notices)).await
+    }
+
+    async fn lease_notices(&self, now: Timestamp, lease: Duration, n: u32, each: u32) -> Result<Vec<Notice>, StoreError> {
+        if !self.readers.read(move |conn| notices::any_due(conn, now)).await? {
+            return Ok(Vec::new());
+        }
+        self.writer.write(move |tx| notices::lease(tx, now, now.after(lease), n, each)).await
+    }
+
+    async fn note_delivery(&self, id: NoticeId, delivery: Delivery, at: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| notices::note(tx, id, &delivery, at)).await
+    }
+
+    async fn notices(&self, wanted: NoticesIn, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        self.readers.read(move |conn| notices::list(conn, wanted, limit)).await
+    }
+
+    async fn revive_notice(&self, id: NoticeId, at: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| notices::revive(tx, id, at)).await
+    }
+
+    async fn revive_notices(&self, to: &Addressee, at: Timestamp) -> Result<u64, StoreError> {
+        let to = to.clone();
+        self.writer.write(move |tx| notices::revive_all(tx, &to, at)).await
+    }
+
+    async fn forget_notices(&self, videos: Timestamp, others: Timestamp) -> Result<u64, StoreError> {
+        self.writer.write(move |tx| notices::forget(tx, videos, others)).await
     }
 
     async fn signing_key(&self) -> Result<[u8; 32], StoreError> {

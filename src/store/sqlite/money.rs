@@ -5,14 +5,16 @@
 
 use rusqlite::{Connection, Error, OptionalExtension as _, params};
 
+use super::notices;
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::JobId;
 use crate::money::MicroUsd;
 use crate::store::{OpenError, StoreError};
 
-/// Holds `amount` against an account if it fits under the cap, and remembers that cap.
-pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd) -> Result<(), OpenError> {
+/// Holds `amount` against an account if it fits under the cap, remembers that cap, and owes its owner what
+/// that use of it is worth.
+pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd, at: Timestamp) -> Result<(), OpenError> {
     let account = booking.account.to_string();
     enter_period(conn, &account, &booking.period)?;
     let sql = "SELECT held_microusd, spent_microusd FROM balances WHERE account = ?1 AND period = ?2";
@@ -38,6 +40,7 @@ pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd) -> Re
         held.get(),
         booking.cap.map(MicroUsd::get),
     ])?;
+    notices::owe_for_use(conn, booking, held.plus(spent).unwrap_or(MicroUsd::MAX), at)?;
     Ok(())
 }
 

@@ -88,7 +88,8 @@ impl<'a> Columns<'a> {
         self.take().map(Timestamp::from_ms)
     }
 
-    fn moment_if_any(&mut self) -> Result<Option<Timestamp>, Error> {
+    /// The next column as a moment, if there is one.
+    pub fn moment_if_any(&mut self) -> Result<Option<Timestamp>, Error> {
         Ok(self.take::<Option<i64>>()?.map(Timestamp::from_ms))
     }
 

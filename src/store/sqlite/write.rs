@@ -10,7 +10,7 @@ use super::fault::is_duplicate;
 use super::rows::{advance, insert, job, job_by_id, select_jobs};
 use super::wishes;
 use super::writer::Tx;
-use super::{corrections, money};
+use super::{corrections, money, notices};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::crash;
@@ -30,7 +30,7 @@ pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Re
         return Err(OpenError::TenantFull { in_flight });
     }
     for booking in &new.bookings {
-        money::hold(conn, booking, new.ceiling)?;
+        money::hold(conn, booking, new.ceiling, new.at)?;
     }
     admit_to_route(conn, attempt)?;
 
@@ -109,7 +109,7 @@ fn admit_to_route(conn: &Connection, attempt: &NewAttempt) -> Result<(), OpenErr
     if let Err(in_flight) = money::take_place(conn, &Account::Route(route()), attempt.in_flight_max)? {
         return Err(OpenError::RouteFull { route: route(), in_flight });
     }
-    money::hold(conn, &attempt.booking, attempt.price)
+    money::hold(conn, &attempt.booking, attempt.price, attempt.at)
 }
 
 fn write_attempt(conn: &Connection, job: &Job, attempt: &NewAttempt) -> Result<(), Error> {
@@ -143,6 +143,9 @@ pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts:
     }
     let due_at = facts.due_at;
     let (reported_cost, note) = (facts.reported_cost, facts.note.clone());
+    for notice in &facts.notices {
+        notices::owe(conn, notice)?;
+    }
     learn(&mut job, step, facts);
 
     if step.from.is_in_flight() && !step.to.is_in_flight() {
@@ -258,6 +261,7 @@ pub(super) fn wrote(tx: &mut Tx<'_>, at: Timestamp) -> Result<(), StoreError> {
 /// is further ahead than any wait was written down by a clock that was wrong.
 pub(super) fn recover(tx: &mut Tx<'_>, at: Timestamp) -> Result<u64, StoreError> {
     tx.conn.execute("UPDATE jobs SET lease_until_ms = NULL WHERE lease_until_ms IS NOT NULL AND ended_at_ms IS NULL", [])?;
+    tx.conn.execute("UPDATE notices SET lease_until_ms = NULL WHERE lease_until_ms IS NOT NULL", [])?;
     let sql = "UPDATE jobs SET due_at_ms = ?1 WHERE due_at_ms > ?1 AND state IN ('accepted', 'running')";
     tx.conn.execute(sql, [at.after(WAIT_MAX).as_ms()])?;
     let died = {
