@@ -150,8 +150,10 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 fn report_spend(args: &report::ReportArgs) -> anyhow::Result<ExitCode> {
     let (from, until) = args.range(Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
     let store = boot::open_books(&policy(&args.config)?)?;
-    let rows = runtime()?.block_on(store.report(from, until))?;
-    print(&report::render(&rows, args))
+    let runtime = runtime()?;
+    let (rows, overview) = (runtime.block_on(store.report(from, until))?, runtime.block_on(store.overview())?);
+    eprint!("{}", report::aside(&overview, args));
+    print(&report::render(&rows, &overview, args))
 }
 
 /// Loads the policy that a command works with.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::table::{Align, table};
 use crate::clock::Timestamp;
 use crate::money::MicroUsd;
-use crate::store::ReportRow;
+use crate::store::{Overview, ReportRow};
 
 /// Say what was spent by tenant, route, model and day
 #[derive(Clone, Debug, clap::Args)]
@@ -192,8 +192,9 @@ fn plus(a: MicroUsd, b: MicroUsd) -> MicroUsd {
     a.plus(b).unwrap_or(MicroUsd::MAX)
 }
 
-/// The report as it is printed.
-pub fn render(rows: &[ReportRow], args: &ReportArgs) -> String {
+/// The report as it is printed. What is no job's and no tenant's stands below the rows, and as members of its own in
+/// JSON; a spreadsheet would sum it up with them, so a CSV is without it.
+pub fn render(rows: &[ReportRow], overview: &Overview, args: &ReportArgs) -> String {
     let columns = args.columns();
     let mut groups: BTreeMap<Vec<&str>, Sum> = BTreeMap::new();
     let mut total = Sum::default();
@@ -202,11 +203,29 @@ pub fn render(rows: &[ReportRow], args: &ReportArgs) -> String {
         total.add(row);
     }
     match args.format() {
-        Format::Table if rows.is_empty() => "No jobs in this period.\n".into(),
-        Format::Table => as_table(&columns, &groups, &total),
+        Format::Table if rows.is_empty() => format!("No jobs in this period.\n{}", nobodys(overview)),
+        Format::Table => as_table(&columns, &groups, &total) + &nobodys(overview),
         Format::Csv => as_csv(&columns, &groups),
-        Format::Json => as_json(&columns, &groups, &total),
+        Format::Json => as_json(&columns, &groups, &total, overview),
     }
+}
+
+/// What is told beside a report that has no place for it.
+pub fn aside(overview: &Overview, args: &ReportArgs) -> String {
+    if args.format() == Format::Csv { nobodys(overview) } else { String::new() }
+}
+
+/// What providers took and no row has, of all time; nothing where it is nothing.
+fn nobodys(overview: &Overview) -> String {
+    let mut told = String::new();
+    if overview.suspense != MicroUsd::ZERO {
+        let amount = overview.suspense.grouped();
+        told.push_str(&format!("In suspense: {amount}, taken by providers and explained by no job (`filmgate suspense list`).\n"));
+    }
+    if overview.overrun != MicroUsd::ZERO {
+        told.push_str(&format!("Overrun: {}, taken by providers above what was held.\n", overview.overrun.grouped()));
+    }
+    told
 }
 
 fn as_table(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>, total: &Sum) -> String {
@@ -247,7 +266,7 @@ fn csv_text(name: &str) -> String {
     if name.contains([',', '"', '\r', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name }
 }
 
-fn as_json(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>, total: &Sum) -> String {
+fn as_json(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>, total: &Sum, overview: &Overview) -> String {
     let put = |into: &mut Map<String, Value>, sum: &Sum| {
         for (name, figure) in sum.figures() {
             match figure {
@@ -267,7 +286,13 @@ fn as_json(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>, total: &Sum) -
     let mut sum = Map::new();
     put(&mut sum, total);
     let rows: Vec<Value> = groups.iter().map(row).collect();
-    format!("{:#}\n", json!({ "object": "report", "currency": "usd", "rows": rows, "total": sum }))
+    let Overview { suspense, overrun, .. } = overview;
+    let report = json!({
+        "object": "report", "currency": "usd", "rows": rows, "total": sum,
+        "suspense": suspense.to_string(), "suspense_microusd": suspense.get(),
+        "overrun": overrun.to_string(), "overrun_microusd": overrun.get(),
+    });
+    format!("{report:#}\n")
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use clap::Parser;
 
-use super::{ReportArgs, render};
+use super::{ReportArgs, aside, render};
 use crate::money::MicroUsd;
 use crate::policy::sample::{TODAY, usd};
-use crate::store::ReportRow;
+use crate::store::{Overview, ReportRow};
 
 #[derive(Parser)]
 struct Typed {
@@ -46,7 +46,7 @@ fn rows() -> Vec<ReportRow> {
 }
 
 fn rendered(options: &str) -> String {
-    render(&rows(), &typed(options).unwrap())
+    render(&rows(), &Overview::default(), &typed(options).unwrap())
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_report_sums_by_what_was_asked_in_that_order() {
 fn a_spreadsheet_reads_names_as_names() {
     let names = ["=1+1", "+1", "-1", "@SUM(A1)", "a,b", "say \"hi\"", "=\"a\",b", "plain-name", "two\nlines", "\tindented"];
     let rows: Vec<ReportRow> = names.iter().map(|name| row(name, "openai", "2026-11-01", 1, "0.50")).collect();
-    let text = render(&rows, &typed("--by tenant --format csv").unwrap());
+    let text = render(&rows, &Overview::default(), &typed("--by tenant --format csv").unwrap());
     insta::assert_snapshot!(text.replace("\r\n", "\n"), @r#"
     tenant,jobs,completed,failed,seconds,spent,held,retries,retry_cost,charged,margin
     '	indented,2,1,1,8,0.80,0.40,1,0.80,0.50,-0.30
@@ -124,16 +124,33 @@ fn groups_lose_nothing() {
 
 #[test]
 fn nothing_spent_is_said_and_not_drawn() {
-    let empty = |options: &str| render(&[], &typed(options).unwrap());
+    let empty = |options: &str| render(&[], &Overview::default(), &typed(options).unwrap());
     assert_eq!(empty(""), "No jobs in this period.\n");
     assert_eq!(empty("--format csv").lines().count(), 1);
     assert!(empty("--json").contains("\"rows\": []"));
 }
 
 #[test]
+fn what_is_nobodys_stands_below_the_table() {
+    let overview = Overview { suspense: usd("1200.00"), overrun: usd("0.25"), ..Overview::default() };
+    let told = |options: &str| (render(&[], &overview, &typed(options).unwrap()), aside(&overview, &typed(options).unwrap()));
+    let lines = "In suspense: 1,200.00, taken by providers and explained by no job (`filmgate suspense list`).\n\
+        Overrun: 0.25, taken by providers above what was held.\n";
+    assert_eq!(told(""), (format!("No jobs in this period.\n{lines}"), String::new()));
+    let table = render(&rows(), &overview, &typed("").unwrap());
+    assert!(table.ends_with(&format!("398.30\n{lines}")), "{table}");
+    let (csv, beside) = told("--format csv");
+    assert_eq!((csv.lines().count(), beside.as_str()), (1, lines), "a spreadsheet gets rows only");
+    let json: serde_json::Value = serde_json::from_str(&told("--json").0).unwrap();
+    assert_eq!((&json["suspense_microusd"], &json["overrun"]), (&1_200_000_000_i64.into(), &"0.25".into()));
+    let either = Overview { suspense: MicroUsd::ZERO, ..overview };
+    assert!(!render(&[], &either, &typed("").unwrap()).contains("suspense"), "what is nothing is not told");
+}
+
+#[test]
 fn a_sum_too_large_to_be_written_does_not_wrap() {
     let large = ReportRow { spent: MicroUsd::MAX, jobs: u64::MAX, ..row("acme", "openai", "2026-11-01", 1, "0") };
-    let json = render(&[large.clone(), large], &typed("--by tenant --json").unwrap());
+    let json = render(&[large.clone(), large], &Overview::default(), &typed("--by tenant --json").unwrap());
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["total"]["spent_microusd"], i64::MAX);
     assert_eq!(json["total"]["jobs"], u64::MAX);
