@@ -69,6 +69,11 @@ impl Limits {
         self.pace(route, |pace| pace.give_back(n));
     }
 
+    /// How long it takes until a route may be asked one more question.
+    pub fn ask_in(&self, route: &Route) -> Duration {
+        self.pace(route, |pace| pace.wait(Instant::now()))
+    }
+
     fn pace<T>(&self, route: &Route, act: impl FnOnce(&mut Pace) -> T) -> T {
         let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
         let pace = questions.entry(route.name.clone()).or_insert_with(|| Pace::new(route.poll.rate, Instant::now()));

@@ -30,7 +30,8 @@ use crate::store::{Job, Overview};
 
 pub use family::Series;
 pub use words::{
-    AttemptOutcome, CopyOutcome, NoticeOutcome, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall, WebhookOutcome,
+    AttemptOutcome, CopyOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal, RemovalCause, UpstreamCall,
+    WebhookOutcome,
 };
 
 use names::{Names, OTHER};
@@ -190,9 +191,27 @@ impl Metrics {
         self.events.overdue_total.add([names.route(route.as_str()), names.model(model.as_str())], 1);
     }
 
-    /// A route was asked about a job.
+    /// A route said how a job stands, or did not when it was asked.
     pub fn poll(&self, route: &RouteName, outcome: PollOutcome) {
         self.events.polls_total.add([self.names.load().route(route.as_str()), outcome.as_str()], 1);
+    }
+
+    /// A route is asked how jobs stand.
+    pub fn poll_request(&self, route: &RouteName, kind: PollKind) {
+        self.events.poll_requests_total.add([self.names.load().route(route.as_str()), kind.as_str()], 1);
+    }
+
+    /// How many of a route's jobs wait to be asked about, and how long the first of them has.
+    pub fn poll_due(&self, route: &RouteName, jobs: u64, age: Duration) {
+        let names = self.names.load();
+        let label = [names.route(route.as_str())];
+        self.events.poll_due_jobs.set(label, i64::try_from(jobs).unwrap_or(i64::MAX));
+        self.events.poll_due_age_seconds.set(label, i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// A route says something else of a job than how it ended here.
+    pub fn contradiction(&self, route: &RouteName) {
+        self.events.contradictions_total.add([self.names.load().route(route.as_str())], 1);
     }
 
     /// A route reported a state in a word that its dialect does not know.
@@ -240,6 +259,7 @@ impl Metrics {
         for route in policy.routes.values() {
             let label = names.route(route.name.as_str());
             self.events.unknown_statuses_total.add([label], 0);
+            self.events.contradictions_total.add([label], 0);
             for model in route.models.keys() {
                 self.events.overdue_total.add([label, names.model(model.as_str())], 0);
                 self.events.spend_microusd_total.add([label, names.model(model.as_str())], 0);

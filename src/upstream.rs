@@ -43,6 +43,8 @@ use token::Tokens;
 
 /// Largest JSON reply that is read, bytes.
 const REPLY_BYTES_MAX: usize = 1 << 20;
+/// Largest page of a list that is read, bytes: a hundred jobs with their prompts.
+const LIST_BYTES_MAX: usize = 8 << 20;
 /// To connect, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole free exchange.
@@ -135,12 +137,22 @@ impl Upstream {
         route: &Route,
         call: impl FnOnce(&Endpoint, &Proof<'_>) -> Option<Call<Result<T, AskError>>>,
     ) -> Option<Result<T, AskError>> {
+        self.ask_for(route, REPLY_BYTES_MAX, call).await
+    }
+
+    /// Likewise, for a reply of at most so many bytes.
+    async fn ask_for<T>(
+        &self,
+        route: &Route,
+        bytes_max: usize,
+        call: impl FnOnce(&Endpoint, &Proof<'_>) -> Option<Call<Result<T, AskError>>>,
+    ) -> Option<Result<T, AskError>> {
         let endpoint = self.endpoint(route);
         let token = match self.token(endpoint).await {
             Ok(token) => token,
             Err(why) => return Some(Err(why)),
         };
-        let answer = self.exchange(call(endpoint, &proof(&endpoint.credential, token.as_ref()))?).await;
+        let answer = self.exchange(call(endpoint, &proof(&endpoint.credential, token.as_ref()))?, bytes_max).await;
         if matches!(answer, Err(AskError::Credential)) {
             self.distrust(endpoint).await;
         }
@@ -155,7 +167,7 @@ impl Upstream {
 
     /// One page of the account's newest jobs; `None` if the dialect has no list.
     pub async fn list(&self, route: &Route, after: Option<&str>) -> Option<Result<Listing, AskError>> {
-        self.ask(route, |endpoint, proof| route.provider.list(endpoint, proof, after)).await
+        self.ask_for(route, LIST_BYTES_MAX, |endpoint, proof| route.provider.list(endpoint, proof, after)).await
     }
 
     /// Deletes a finished job there; `None` if the dialect cannot.
@@ -197,10 +209,10 @@ impl Upstream {
         }
     }
 
-    async fn exchange<T>(&self, call: Call<Result<T, AskError>>) -> Result<T, AskError> {
+    async fn exchange<T>(&self, call: Call<Result<T, AskError>>, bytes_max: usize) -> Result<T, AskError> {
         let exchange = async {
             let reply = self.free.request(call.request.map(Full::new)).await.map_err(|error| chain(&error))?;
-            collect(reply).await
+            collect(reply, bytes_max).await
         };
         match tokio::time::timeout(ASK_TIMEOUT, exchange).await {
             Ok(Ok(reply)) => (call.read)(reply),
@@ -219,7 +231,7 @@ impl Upstream {
     /// The bearer token of an endpoint whose credential has to be traded for one.
     async fn token(&self, endpoint: &Endpoint) -> Result<Option<Secret>, AskError> {
         let Credential::Entra(entra) = &endpoint.credential else { return Ok(None) };
-        self.tokens.get(entra, |call| self.exchange(call)).await.map(Some)
+        self.tokens.get(entra, |call| self.exchange(call, REPLY_BYTES_MAX)).await.map(Some)
     }
 }
 
@@ -233,9 +245,9 @@ fn proof<'a>(credential: &'a Credential, token: Option<&'a Secret>) -> Proof<'a>
 }
 
 /// Reads a reply's body to its end, within the cap.
-async fn collect(reply: Response<Incoming>) -> Result<Response<Bytes>, String> {
+async fn collect(reply: Response<Incoming>, bytes_max: usize) -> Result<Response<Bytes>, String> {
     let (head, body) = reply.into_parts();
-    let body = Limited::new(body, REPLY_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+    let body = Limited::new(body, bytes_max).collect().await.map_err(|error| error.to_string())?;
     Ok(Response::from_parts(head, body.to_bytes()))
 }
 

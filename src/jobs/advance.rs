@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::lane::Lane;
+use super::seek::weigh;
 use super::settle::{After, Stuck, settle};
 use super::watch::Watch;
 use crate::gateway::Gateway;
-use crate::metrics::UpstreamCall;
+use crate::metrics::{PollKind, UpstreamCall};
 use crate::policy::Route;
 use crate::provider::Handle;
 use crate::store::Job;
@@ -21,6 +22,8 @@ pub async fn advance(gw: &Arc<Gateway>, watch: &Arc<Watch>, lane: &Lane, route: 
     let asked = Instant::now();
     let answer = gw.upstream.progress(route, Handle { upstream_id, result_url: job.result_url.as_deref() }).await;
     gw.metrics.upstream(&job.route, UpstreamCall::Progress, asked.elapsed());
+    gw.metrics.poll_request(&job.route, PollKind::Single);
     lane.hear(&answer);
+    let answer = weigh(gw, watch, lane, route, job, answer).await;
     settle(gw, watch, route, job, answer).await
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::seek::Reading;
 use crate::provider::AskError;
 
 /// Questions to one route under way at a time.
@@ -26,13 +27,17 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Lane {
     seats: Arc<Semaphore>,
+    /// One walk down the list at a time.
+    walk: Arc<Semaphore>,
     mood: Mutex<Mood>,
+    reading: tokio::sync::Mutex<Option<Reading>>,
 }
 
 #[derive(Debug, Default)]
 struct Mood {
     failures: u32,
     resting_until: Option<Instant>,
+    list_left_alone_until: Option<Instant>,
 }
 
 impl Mood {
@@ -43,7 +48,12 @@ impl Mood {
 
 impl Default for Lane {
     fn default() -> Self {
-        Self { seats: Arc::new(Semaphore::new(SEATS)), mood: Mutex::default() }
+        Self {
+            seats: Arc::new(Semaphore::new(SEATS)),
+            walk: Arc::new(Semaphore::new(1)),
+            mood: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        }
     }
 }
 
@@ -60,6 +70,33 @@ impl Lane {
         } else {
             u32::try_from(free).unwrap_or(0)
         }
+    }
+
+    /// Whether the route neither rests nor has yet to show that it is well again.
+    pub fn is_well(&self) -> bool {
+        let mood = self.mood();
+        !mood.is_resting(Instant::now()) && mood.failures < FAILURES_IN_A_ROW
+    }
+
+    /// The right to walk down the route's list, if that is worth trying now and nobody does.
+    pub fn begin_walk(&self) -> Option<OwnedSemaphorePermit> {
+        let is_left_alone = self.mood().list_left_alone_until.is_some_and(|until| until > Instant::now());
+        if is_left_alone || !self.is_well() { None } else { self.walk.clone().try_acquire_owned().ok() }
+    }
+
+    /// Whether somebody walks down the list: what is due is found there, without being asked about.
+    pub fn is_walked(&self) -> bool {
+        self.walk.available_permits() == 0
+    }
+
+    /// Leaves the route's list alone for a while.
+    pub fn leave_list_alone(&self, span: Duration) {
+        self.mood().list_left_alone_until = Some(Instant::now() + span);
+    }
+
+    /// What the route's list showed when it was last read for those that the route denies.
+    pub async fn reading(&self) -> tokio::sync::MutexGuard<'_, Option<Reading>> {
+        self.reading.lock().await
     }
 
     /// Takes a seat, if one is free.

@@ -1,25 +1,29 @@
 //! The durable half: what happens to a job after its creation was answered.
 //!
-//! `poller` finds who is due, `advance` moves one job by one step, `archiving` copies its clip before the
-//! last one, `sweeper` ends what policy ends, `unknowns` finds out about attempts whose outcome nobody
-//! knows, `replay` takes over what the books did not take in time, `keeper` removes what the archive has
-//! kept for long enough, `notifier` tells webhooks. All of them can be killed at any instant; what they were
-//! doing is done again, and doing it again costs a question.
+//! `poller` finds who is due, `advance` moves one job by one step, `walk` many with one question,
+//! `archiving` copies a clip before its job's last one, `sweeper` ends what policy ends, `unknowns` finds
+//! out about attempts whose outcome nobody knows, `replay` takes over what the books did not take in time,
+//! `keeper` removes what the archive has kept for long enough, `notifier` tells webhooks. All of them can
+//! be killed at any instant; what they were doing is done again, and doing it again costs a question.
 
 mod adopt;
 mod advance;
 mod archiving;
 mod bind;
+mod desk;
 mod keeper;
 mod lane;
 mod notifier;
+mod pages;
 mod poller;
 mod replay;
 mod resubmit;
 mod schedule;
+mod seek;
 mod settle;
 mod sweeper;
 mod unknowns;
+mod walk;
 mod watch;
 
 use std::sync::Arc;
@@ -31,8 +35,8 @@ use tracing::error;
 
 use crate::gateway::Gateway;
 
+pub use self::pages::read as read_page;
 pub use self::replay::replay;
-pub use self::unknowns::by_our_clock;
 
 /// Between a worker's death and the next one's start.
 const PAUSE: Duration = Duration::from_secs(1);

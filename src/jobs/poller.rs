@@ -1,24 +1,25 @@
 //! The one scheduler of questions: which routes have jobs that are due, and a lane for each of them.
 //!
-//! A turn of a lane asks about as many of its jobs as the lane has seats and the account's rate has
+//! A turn of a lane is a walk down the upstream's list where more than a few jobs are due and there is a
+//! list; otherwise it asks about as many of them as the lane has seats and the account's rate has
 //! questions left, those that have waited longest first. Jobs about which nothing new was learnt are
 //! put off together, by one write for all routes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{error, warn};
 
 use super::advance::advance;
+use super::desk::Desk;
 use super::lane::Lane;
 use super::settle::After;
-use super::watch::Watch;
-use crate::clock::Timestamp;
+use super::walk::{self, walk};
 use crate::gateway::Gateway;
 use crate::id::RouteName;
 use crate::policy::Route;
-use crate::store::{Due, Job, Postponed, StoreError};
+use crate::store::{Due, Postponed, StoreError};
 
 /// A claim is good for this long: longer than a poll can take.
 const LEASE: Duration = Duration::from_secs(60);
@@ -26,14 +27,6 @@ const LEASE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(200);
 /// How often it is said again that a route is missing.
 const REMIND: Duration = Duration::from_secs(60);
-
-/// What the poller keeps in mind.
-#[derive(Default)]
-struct Desk {
-    watch: Arc<Watch>,
-    /// Jobs without news, until the next tick puts them off.
-    later: Mutex<Vec<Postponed>>,
-}
 
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
@@ -55,12 +48,16 @@ pub async fn run(gw: Arc<Gateway>) {
 /// Puts off whoever has no news, and gives each route that has jobs due a turn.
 async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<RouteName, Arc<Lane>>) -> Result<(), StoreError> {
     let now = gw.clock.now();
-    let later = std::mem::take(&mut *desk.later.lock().unwrap_or_else(PoisonError::into_inner));
+    let later = desk.take_later();
     if !later.is_empty() {
         // If this fails their claims lapse, and they are asked about again.
         gw.store.postpone(later, now).await?;
     }
     let (due, policy) = (gw.store.due(now).await?, gw.policy.snapshot());
+    for route in policy.routes.keys() {
+        let waiting = due.iter().find(|due| due.route == *route);
+        gw.metrics.poll_due(route, waiting.map_or(0, |due| due.jobs), waiting.map_or(Duration::ZERO, |due| now.since(due.since)));
+    }
     lanes.retain(|name, _| policy.route_of(name).is_some() || due.iter().any(|due| due.route == *name));
     for due in due {
         let lane = lanes.entry(due.route.clone()).or_default();
@@ -78,6 +75,21 @@ async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<RouteNam
 
 /// Asks about as many of a route's jobs as may be asked about now.
 async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, route: &Arc<Route>, due: &Due) -> Result<(), StoreError> {
+    if lane.is_walked() {
+        return Ok(());
+    }
+    if due.jobs >= walk::WORTHWHILE
+        && let Some(begun) = lane.begin_walk()
+    {
+        let (gw, desk, lane, route, due) = (gw.clone(), desk.clone(), lane.clone(), route.clone(), due.clone());
+        gw.clone().tasks.spawn(async move {
+            let pause = walk(&gw, &desk, &lane, &route, &due).await;
+            lane.leave_list_alone(pause);
+            drop(begun);
+            gw.due.notify_one();
+        });
+        return Ok(());
+    }
     let room = lane.room().min(u32::try_from(due.jobs).unwrap_or(u32::MAX));
     let granted = gw.limits.ask(route, room);
     if granted == 0 {
@@ -92,7 +104,9 @@ async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, route: &Arc
         let (gw, desk, lane, route) = (gw.clone(), desk.clone(), lane.clone(), route.clone());
         gw.clone().tasks.spawn(async move {
             match advance(&gw, &desk.watch, &lane, &route, &job).await {
-                Ok(After::Same(due_at)) => desk.put_off(&job, Some(leased.until), due_at),
+                Ok(After::Same(due_at)) => {
+                    desk.put_off(Postponed { id: job.id, version: job.version, claim: Some(leased.until), due_at });
+                }
                 Ok(After::Moved | After::Overtaken) => {}
                 Err(stuck) => warn!(job.id = %job.id, %stuck, "a job was not moved on; its claim lapses and it is asked about again"),
             }
@@ -103,11 +117,4 @@ async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, route: &Arc
         });
     }
     Ok(())
-}
-
-impl Desk {
-    fn put_off(&self, job: &Job, claim: Option<Timestamp>, due_at: Timestamp) {
-        let postponed = Postponed { id: job.id, version: job.version, claim, due_at };
-        self.later.lock().unwrap_or_else(PoisonError::into_inner).push(postponed);
-    }
 }

@@ -24,6 +24,17 @@ use crate::store::{ApplyError, Facts, Job, JobError};
 /// Progress that is less than this many percent ahead of what is written down is not worth a write.
 const PROGRESS_STEP: u8 = 10;
 
+/// What was learnt about a job.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// What its upstream says of it, asked or in a list.
+    Told(Progress),
+    /// Its upstream has denied it for long, whichever way it was asked.
+    Denied,
+    /// Nothing that says how it stands.
+    Silent(AskError),
+}
+
 /// What became of a job that was asked about.
 #[derive(Debug)]
 pub enum After {
@@ -50,18 +61,15 @@ pub enum Stuck {
 }
 
 /// Has an answer count: the job moves, or is left for later.
-pub async fn settle(
-    gw: &Arc<Gateway>,
-    watch: &Arc<Watch>,
-    route: &Route,
-    job: &Job,
-    answer: Result<Progress, AskError>,
-) -> Result<After, Stuck> {
+pub async fn settle(gw: &Arc<Gateway>, watch: &Arc<Watch>, route: &Route, job: &Job, answer: Answer) -> Result<After, Stuck> {
     let now = gw.clock.now();
     note(gw, watch, job, &answer, now);
-    let event = event(job, route, watch, &answer, now);
+    if !matches!(answer, Answer::Denied | Answer::Silent(AskError::NotFound)) {
+        watch.found(job.id);
+    }
+    let event = event(job, route, &answer);
     let due_at = due_at(job, route, &answer, now);
-    let (event, facts) = archiving::kept_first(gw, watch, job, event, facts(event, answer)).await;
+    let (event, facts) = archiving::kept_first(gw, watch, job, event, facts(answer)).await;
     let step = step(job.state, event)?;
     if !is_news(job, step, &facts) {
         return Ok(After::Same(due_at));
@@ -91,28 +99,25 @@ pub(super) fn ended(gw: &Gateway, watch: &Watch, job: &Job) {
 }
 
 /// What an answer means for the job. Only evidence ends one.
-fn event(job: &Job, route: &Route, watch: &Watch, answer: &Result<Progress, AskError>, now: Timestamp) -> Event {
-    if !matches!(answer, Err(AskError::NotFound)) {
-        watch.found(job.id);
-    }
+fn event(job: &Job, route: &Route, answer: &Answer) -> Event {
     // What a job says of itself that tells nothing new.
     let as_before = if job.state == State::Running { Event::Running } else { Event::Queued };
     match answer {
-        Ok(progress) => match progress.phase {
+        Answer::Told(progress) => match progress.phase {
             Phase::Queued => as_before,
             Phase::Running => Event::Running,
             Phase::Completed => Event::Finished,
             Phase::Failed { .. } if route.bills_failed => Event::FailedBilled,
             Phase::Failed { .. } => Event::Failed,
         },
-        Err(AskError::NotFound) if watch.is_lost(job.id, now) => Event::Vanished,
-        Err(_) => as_before,
+        Answer::Denied => Event::Vanished,
+        Answer::Silent(_) => as_before,
     }
 }
 
-fn due_at(job: &Job, route: &Route, answer: &Result<Progress, AskError>, now: Timestamp) -> Timestamp {
+fn due_at(job: &Job, route: &Route, answer: &Answer, now: Timestamp) -> Timestamp {
     match answer {
-        Err(AskError::RateLimited { retry_after_secs: Some(secs) }) => {
+        Answer::Silent(AskError::RateLimited { retry_after_secs: Some(secs) }) => {
             now.after(schedule::jittered(Duration::from_secs(*secs), job.id, now))
         }
         _ => schedule::next(job, route, now),
@@ -120,20 +125,20 @@ fn due_at(job: &Job, route: &Route, answer: &Result<Progress, AskError>, now: Ti
 }
 
 /// What is written down with it.
-fn facts(event: Event, answer: Result<Progress, AskError>) -> Facts {
+fn facts(answer: Answer) -> Facts {
     match answer {
-        Ok(Progress { phase, percent, result_url, expires_at, reported_cost, .. }) => {
+        Answer::Told(Progress { phase, percent, result_url, expires_at, reported_cost, .. }) => {
             let error = match phase {
                 Phase::Failed { code, message } => Some(JobError { code, message }),
                 _ => None,
             };
             Facts { progress: percent, result_url, expires_at, error, reported_cost, ..Facts::default() }
         }
-        Err(_) if event == Event::Vanished => {
+        Answer::Denied => {
             let message = "The provider took this video and does not know it any more.".to_owned();
             Facts { error: Some(JobError { code: "upstream_job_lost".to_owned(), message }), ..Facts::default() }
         }
-        Err(_) => Facts::default(),
+        Answer::Silent(_) => Facts::default(),
     }
 }
 
@@ -146,16 +151,23 @@ fn is_news(job: &Job, step: Step, facts: &Facts) -> bool {
 }
 
 /// Tells health, metrics and the log how a poll went.
-fn note(gw: &Gateway, watch: &Watch, job: &Job, answer: &Result<Progress, AskError>, now: Timestamp) {
-    gw.metrics.poll(&job.route, PollOutcome::of(answer));
+fn note(gw: &Gateway, watch: &Watch, job: &Job, answer: &Answer, now: Timestamp) {
+    let said = match answer {
+        Answer::Told(progress) => Ok(progress),
+        Answer::Denied => Err(&AskError::NotFound),
+        Answer::Silent(why) => Err(why),
+    };
+    gw.metrics.poll(&job.route, PollOutcome::of(said));
     match answer {
-        Err(why @ AskError::Credential) => warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key"),
-        Err(AskError::Transient(why)) => {
+        Answer::Silent(why @ AskError::Credential) => {
+            warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key")
+        }
+        Answer::Silent(AskError::Transient(why)) => {
             gw.health.failed(&job.route);
             warn!(job.id = %job.id, route.name = %job.route, why, "a poll was not answered");
         }
-        Err(AskError::RateLimited { .. } | AskError::NotFound | AskError::Refused(_)) => {}
-        Ok(progress) => {
+        Answer::Silent(AskError::RateLimited { .. } | AskError::NotFound | AskError::Refused(_)) | Answer::Denied => {}
+        Answer::Told(progress) => {
             gw.health.answered(&job.route);
             if !is_known_status(&progress.raw_status) {
                 gw.metrics.unknown_status(&job.route);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::adopt::{Adoption, Scene, adopt, listed_looks, looks};
+use super::pages;
 use super::sweeper::{apply, end, give_up};
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
@@ -20,15 +21,13 @@ use crate::id::{JobId, RouteName};
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
 use crate::policy::Route;
-use crate::provider::{ListedJob, Listing};
+use crate::provider::ListedJob;
 use crate::store::{Facts, Job, StoreError, Unexplained};
 
 /// Pages of an upstream's list that a reading takes at most.
 const PAGES_MAX: usize = 10;
 /// Whole readings of the list in which an attempt was absent before that means anything.
 const READINGS_MIN: u32 = 3;
-/// Clocks that differ by no more than this show the same time.
-const CLOCKS_AGREE: Duration = Duration::from_secs(5);
 /// How long a released attempt is still looked for: its release was a conclusion and not an answer.
 const LOOKED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often it is, when nothing else asks for the list.
@@ -143,7 +142,7 @@ pub async fn look_for(gw: &Gateway, readings: &Readings, route: &Route) -> Resul
         }
     }
     for job in unknown.iter().filter(|job| !adoption.pairs.iter().any(|(adopted, _)| adopted.id == job.id)) {
-        if is_absent(gw, readings, route, job, &list) {
+        if is_absent(gw, readings, route, job, &list, now) {
             readings.forget(job.id);
             end(gw, job, Event::Absent, "upstream_unavailable", "The provider never took this video.").await;
         } else {
@@ -189,9 +188,8 @@ async fn read(gw: &Gateway, route: &Route, attempts: impl Iterator<Item = &Arc<J
     let oldest = attempts.map(|job| job.attempted_at).min()?.before(Duration::from_secs(300));
     let (mut jobs, mut after) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
-        match gw.upstream.list(route, after.as_deref()).await? {
-            Ok(mut page) => {
-                by_our_clock(&mut page, gw.clock.now());
+        match pages::read(gw, route, after.as_deref()).await? {
+            Ok(page) => {
                 let reached = page.jobs.last().is_none_or(|job| job.created_at < oldest);
                 jobs.extend(page.jobs);
                 after = page.next;
@@ -208,21 +206,11 @@ async fn read(gw: &Gateway, route: &Route, attempts: impl Iterator<Item = &Arc<J
     Some(List { jobs, is_whole: false })
 }
 
-/// Says of listed jobs when they were made by our clock: an upstream whose clock differs has told what it showed
-/// when it answered, which was just now.
-pub fn by_our_clock(page: &mut Listing, now: Timestamp) {
-    let Some(told_at) = page.told_at else { return };
-    let (ahead, behind) = (told_at.since(now), now.since(told_at));
-    // A date has whole seconds, and took its time to come here.
-    if ahead.max(behind) > CLOCKS_AGREE {
-        page.jobs.iter_mut().for_each(|job| job.created_at = job.created_at.before(ahead).after(behind));
-    }
-}
-
-/// Evidence of absence: the grace is over, and the list has been read several times since, whole, and
-/// fresh enough to show something that was made after the attempt.
-fn is_absent(gw: &Gateway, readings: &Readings, route: &Route, job: &Job, list: &List) -> bool {
-    let over = gw.clock.now() > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);
+/// Evidence of absence: the grace was over when the reading began, the list has been read several times since,
+/// whole, and fresh enough to show something that was made after the attempt. Its first page shows the newest
+/// jobs, and those that follow may have to be waited for.
+fn is_absent(gw: &Gateway, readings: &Readings, route: &Route, job: &Job, list: &List, as_of: Timestamp) -> bool {
+    let over = as_of > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);
     let fresh = list.jobs.iter().any(|listed| listed.created_at > job.attempted_at);
     // What a backup does not know of may have been made and forgotten there since: a person decides.
     let knows_all = gw.reconciling.since().is_none();

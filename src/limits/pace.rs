@@ -44,6 +44,12 @@ impl Pace {
         self.saved = (self.saved + u64::from(n) * ONE).min(self.most());
     }
 
+    /// How long until one can be taken.
+    pub fn wait(&mut self, now: Instant) -> Duration {
+        self.flow(now);
+        Duration::from_millis(ONE.saturating_sub(self.saved).div_ceil(self.inflow()))
+    }
+
     fn flow(&mut self, now: Instant) {
         let ms = u64::try_from(now.saturating_duration_since(self.at).as_millis()).unwrap_or(u64::MAX);
         self.at += Duration::from_millis(ms);
@@ -84,11 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_can_be_given_back() {
+    fn the_wait_is_as_long_as_it_takes_and_what_was_not_used_can_be_given_back() {
         let start = Instant::now();
         let mut pace = Pace::new(600, start);
         assert_eq!((pace.take(100, start), pace.take(1, start)), (60, 0));
+        let wait = pace.wait(start);
+        assert_eq!((wait, pace.take(1, start + wait / 2), pace.take(1, start + wait)), (Duration::from_millis(112), 0, 1));
         pace.give_back(500);
-        assert_eq!(pace.take(100, start), 60, "no more than can be saved up");
+        assert_eq!(pace.take(100, start + wait), 60, "no more than can be saved up");
     }
 }

@@ -48,8 +48,16 @@ families! {
         charged_microusd_total: Counters["tenant"],
         /// What was paid for the jobs of tenants with an agreed charge; above `charged` the margin is negative.
         charged_cost_microusd_total: Counters["tenant"],
-        /// Questions to a route about a job, by answer.
+        /// What a route said of a job, asked or in a list, by what that was.
         polls_total: Counters["route", "outcome"],
+        /// Questions that a route was asked to learn how jobs stand: about one of them, or for a page of its list.
+        poll_requests_total: Counters["route", "kind"],
+        /// Jobs that are due to be asked about and that nobody is asking about yet.
+        poll_due_jobs: Gauges["route"],
+        /// How long the first of them has been due.
+        poll_due_age_seconds: Gauges["route"],
+        /// Jobs of which a route says something else than how they ended here.
+        contradictions_total: Counters["route"],
         /// States reported by a route in a word that its dialect does not know.
         unknown_statuses_total: Counters["route"],
         /// Callbacks received from a route, by what became of them.

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::names::{Names, TENANTS_MAX};
 use super::{
-    AttemptOutcome, CopyOutcome, Metrics, NoticeOutcome, Operation, Outcome, PollOutcome, Refusal, RemovalCause, UpstreamCall,
+    AttemptOutcome, CopyOutcome, Metrics, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal, RemovalCause, UpstreamCall,
     WebhookOutcome, catalogue,
 };
 use crate::id::{ModelName, RouteName, TenantName};
@@ -42,6 +42,9 @@ fn record_everything(metrics: &Metrics) {
     metrics.ended(&job(State::Completed));
     metrics.overdue(&route, &model);
     metrics.poll(&route, PollOutcome::Running);
+    metrics.poll_request(&route, PollKind::List);
+    metrics.poll_due(&route, 1, moment);
+    metrics.contradiction(&route);
     metrics.unknown_status(&route);
     metrics.webhook(&route, WebhookOutcome::Accepted);
     metrics.notice(Kind::VideoCompleted, NoticeOutcome::Taken);
@@ -103,6 +106,7 @@ fn names_follow_the_rules_of_the_trade() {
                 "state",
                 "period",
                 "call",
+                "kind",
                 "variant",
                 "version",
                 "revision",
@@ -262,7 +266,7 @@ fn outcomes_are_told_from_what_decided_them() {
     let accepted = Accepted { upstream_id: "up-1".into(), progress: None };
     assert_eq!(AttemptOutcome::of(&Ok(accepted)), AttemptOutcome::Accepted);
     assert_eq!(AttemptOutcome::of(&Err(SubmitError::Unclear(String::new()))), AttemptOutcome::Unclear);
-    assert_eq!(PollOutcome::of(&Err(AskError::RateLimited { retry_after_secs: None })), PollOutcome::RateLimited);
+    assert_eq!(PollOutcome::of(Err(&AskError::RateLimited { retry_after_secs: None })), PollOutcome::RateLimited);
     let outcomes = [200, 204, 302, 402, 429, 500, 503].map(|status| Outcome::of(StatusCode::from_u16(status).unwrap()).as_str());
     assert_eq!(outcomes, ["ok", "ok", "ok", "refused", "refused", "failed", "failed"]);
 }

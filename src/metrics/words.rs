@@ -188,7 +188,7 @@ words! {
 
 impl PollOutcome {
     /// What this answer amounts to.
-    pub fn of(reply: &Result<Progress, AskError>) -> Self {
+    pub fn of(reply: Result<&Progress, &AskError>) -> Self {
         match reply {
             Ok(progress) => match progress.phase {
                 Phase::Queued => Self::Queued,
@@ -202,6 +202,16 @@ impl PollOutcome {
             Err(AskError::Refused(_)) => Self::Refused,
             Err(AskError::Transient(_)) => Self::Transient,
         }
+    }
+}
+
+words! {
+    /// How a route is asked how jobs stand.
+    PollKind {
+        /// About one job
+        Single = "single",
+        /// For a page of its list
+        List = "list",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
-use crate::jobs::by_our_clock;
+use crate::jobs::read_page;
 use crate::policy::Route;
 use crate::provider::ListedJob;
 
@@ -22,11 +22,8 @@ pub struct Walk {
 pub async fn walk(gw: &Gateway, route: &Route, since: Timestamp, enough: impl Fn(&[ListedJob]) -> bool) -> Option<Walk> {
     let (mut jobs, mut after) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
-        let page = match gw.upstream.list(route, after.as_deref()).await? {
-            Ok(mut page) => {
-                by_our_clock(&mut page, gw.clock.now());
-                page
-            }
+        let page = match read_page(gw, route, after.as_deref()).await? {
+            Ok(page) => page,
             Err(why) => return Some(Walk { jobs, stopped: Some(format!("its list could not be read: {why:?}")) }),
         };
         let is_there = page.jobs.last().is_none_or(|job| job.created_at < since) || enough(&page.jobs);

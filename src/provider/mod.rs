@@ -295,6 +295,8 @@ pub struct ListedJob {
     pub size: Option<Size>,
     /// How far along it is.
     pub progress: Progress,
+    /// Whether the list says as much of its end as can be said; if not, a question about the job may tell more.
+    pub says_all: bool,
 }
 
 /// A job at an upstream, with all that is needed to ask about it.

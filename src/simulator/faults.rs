@@ -33,7 +33,7 @@ pub enum Fault {
     Refuse(u16),
 }
 
-/// What may happen to the retrieval of a job instead of a plain answer.
+/// What may happen to the retrieval of a job, or of a list, instead of a plain answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PollFault {
@@ -59,6 +59,8 @@ pub struct Faults {
     pub script: VecDeque<Fault>,
     /// What happens to the next retrievals, likewise.
     pub poll_script: VecDeque<PollFault>,
+    /// What happens to the next pages of lists, likewise.
+    pub list_script: VecDeque<PollFault>,
     /// Chance of [`Fault::AcceptThenCut`].
     pub accept_then_cut: u16,
     /// Chance of [`Fault::CutBeforeRead`].
@@ -79,7 +81,7 @@ pub struct Faults {
     pub refuse_429: u16,
     /// Chance of a refusal with 503.
     pub refuse_503: u16,
-    /// The `retry-after` of 429 and 503 refusals, word for word.
+    /// The `retry-after` of 429 and 503, word for word.
     pub retry_after: Option<String>,
     /// How long the reply to an order is held back, after the job was taken.
     pub delay_ms: u64,
@@ -90,6 +92,8 @@ pub struct Faults {
     pub list_lag_ms: u64,
     /// Chance that a retrieval is answered 500.
     pub poll_500: u16,
+    /// Chance that a page of a list is answered 500.
+    pub list_500: u16,
     /// Chance that a retrieval is answered 404.
     pub poll_404: u16,
     /// Chance of [`PollFault::UnknownStatus`].
@@ -176,6 +180,17 @@ impl Misfortune {
             (faults.unknown_status, PollFault::UnknownStatus),
         ];
         pick(chances, self.roll()).unwrap_or(PollFault::None)
+    }
+
+    /// What happens to the next page of a list.
+    pub fn next_list(&mut self) -> PollFault {
+        if let Some(scripted) = self.faults.list_script.pop_front() {
+            return scripted;
+        }
+        if self.faults.list_500 == 0 {
+            return PollFault::None;
+        }
+        pick([(self.faults.list_500, PollFault::Status(500))], self.roll()).unwrap_or(PollFault::None)
     }
 
     /// A number below 1,000, by SplitMix64.

@@ -129,6 +129,14 @@ impl Simulator {
         self.studio.books().webhook = webhook;
     }
 
+    /// Takes that many 4 s orders for `sora-2` as if whoever shows `credential` had sent them; answers their ids.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn take_orders(&self, dialect: Dialect, credential: &str, count: usize) -> std::io::Result<Vec<String>> {
+        self.studio.take_orders(dialect, credential, count)
+    }
+
     /// Turns the simulator's clock forward, which finishes jobs without waiting for them.
     pub fn turn_clock(&self, span: std::time::Duration) {
         self.studio.clock.turn(span);

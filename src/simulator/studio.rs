@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Settings;
-use super::account::Account;
+use super::account::{Account, account_of};
 use super::bill::Bill;
 use super::books::Books;
 use super::clip::{self, Variant};
@@ -33,6 +33,7 @@ use super::tariff;
 use super::timing;
 use super::wording::View;
 use crate::clock::Clock;
+use crate::video::Size;
 
 /// The header, beside the marker in prompts, that tells which wish an order came from.
 const INTENT_HEADER: &str = "x-simulator-intent";
@@ -163,6 +164,27 @@ impl Studio {
         Ok((job, delay))
     }
 
+    /// Takes plain orders as if they had been sent: their ids.
+    pub fn take_orders(&self, dialect: Dialect, credential: &str, count: usize) -> io::Result<Vec<String>> {
+        let account = Account { dialect, name: account_of(credential) };
+        let mut books = self.books();
+        let order = || Order {
+            operation: "create",
+            model: "sora-2".to_owned(),
+            prompt: "a whale".to_owned(),
+            seconds: 4,
+            billed_seconds: 4,
+            size: Size::DEFAULT,
+            remixed_from: None,
+        };
+        let mut take = || {
+            let job = self.job(&account, order(), None, Shape::A, false);
+            let id = job.id.clone();
+            books.accept(job).map(|()| id)
+        };
+        (0..count).map(|_| take()).collect()
+    }
+
     /// The finished clip that another one is made from.
     fn source(&self, books: &Books, account: &Account, id: &str) -> Result<Job, Refusal> {
         let job = books.find(account, id).ok_or_else(|| Refusal::no_such_video(id))?;
@@ -210,7 +232,10 @@ impl Studio {
         let job = match fault {
             PollFault::Cut => return Err(Failure::Cut),
             PollFault::Status(404) => return Err(Refusal::no_such_video(id).into()),
-            PollFault::Status(status) => return Err(Refusal::of_status(status, None).into()),
+            PollFault::Status(status) => {
+                let retry_after = books.faults.in_force().retry_after.clone();
+                return Err(Refusal::of_status(status, retry_after).into());
+            }
             PollFault::Reply(text) => return Ok(reply_text(text)),
             PollFault::None | PollFault::UnknownStatus => books.find(account, id).ok_or_else(|| Refusal::no_such_video(id))?,
         };
@@ -232,7 +257,17 @@ impl Studio {
             Some(_) => return Err(Refusal::field("limit", "invalid_value", "Expected a whole number from 0 to 100.").into()),
         };
         let now = self.clock.now();
-        let books = self.books();
+        let mut books = self.books();
+        let fault = books.faults.next_list();
+        match fault {
+            PollFault::None | PollFault::UnknownStatus => {}
+            PollFault::Cut => return Err(Failure::Cut),
+            PollFault::Reply(text) => return Ok(reply_text(text)),
+            PollFault::Status(status) => {
+                let retry_after = books.faults.in_force().retry_after.clone();
+                return Err(Refusal::of_status(status, retry_after).into());
+            }
+        }
         let until = now.before(Duration::from_millis(books.faults.in_force().list_lag_ms));
         let mut jobs: Vec<&Job> = books.list(account, until).collect();
         match query.text("order") {

@@ -64,6 +64,7 @@ const CASES: &[(&str, Case)] = &[
     ("what is due is told and claimed route by route", |w| Box::pin(polls::by_route(w))),
     ("jobs without news are put off together", |w| Box::pin(polls::postpone(w))),
     ("a job that was seen in passing is put off unless it is claimed", |w| Box::pin(polls::postpone_unclaimed(w))),
+    ("jobs are found by what their route calls them", |w| Box::pin(polls::of_upstream(w))),
     ("a bell during a question is not lost", |w| Box::pin(polls::bell_during_question(w))),
     ("a budget of another kind of period knows what was spent in it", |w| Box::pin(money::other_period(w))),
     ("a key makes one job until that is released", |w| Box::pin(life::keys(w))),

@@ -98,6 +98,9 @@ pub trait Store: Send + Sync {
     /// Which of these upstream ids already belong to an attempt on this route.
     async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError>;
 
+    /// The jobs whose latest attempt these ids of a route's are, open or ended, in any order.
+    async fn of_upstream(&self, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError>;
+
     /// The moment of the ledger's latest line, if it has any: time does not begin before it.
     async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError>;
 

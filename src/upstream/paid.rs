@@ -44,7 +44,7 @@ pub async fn send(
             None => SubmitError::Unclear(chain(error.error())),
         })?;
         crash::point("after_reply_head");
-        collect(reply).await.map_err(SubmitError::Unclear)
+        collect(reply, super::REPLY_BYTES_MAX).await.map_err(SubmitError::Unclear)
     };
     tokio::pin!(exchange);
     let driven = async {

@@ -26,6 +26,8 @@ mod notices;
 mod limits;
 mod failover;
 mod clocks;
+mod polling;
+mod storm;
 mod unreachable;
 mod floods;
 mod unknowns;

@@ -135,7 +135,7 @@ async fn a_client_is_told_of_an_unknown_outcome_before_the_books_give_it_up() {
 #[tokio::test]
 async fn a_lost_job_that_its_provider_knows_again_is_paid_for_whatever_policy_says() {
     let policy = "lost = { give_up = \"1h\", counts_as = \"free\" }";
-    let world = World::start(&[openai("openai", policy), tenant("acme", "")]).await;
+    let world = World::start(&[cometapi("comet", policy), tenant("acme", "")]).await;
     let acme = world.tenant("acme");
     world.misbehave(Faults { poll_404: 1_000, ..Faults::default() });
     let video = acme.ordered(&whale()).await;

@@ -60,6 +60,7 @@ fn own_id(profile: &Profile, job: &Object<'_>) -> Option<String> {
 /// A job in a list; `None` if what is needed to recognise it is missing.
 pub(super) fn listed(profile: &Profile, item: &RawValue) -> Option<ListedJob> {
     let job = Object::of(item)?;
+    let progress = progress(profile, &job)?;
     Some(ListedJob {
         upstream_id: id(profile, &job)?,
         created_at: job.number("created_at").and_then(moment)?,
@@ -67,8 +68,20 @@ pub(super) fn listed(profile: &Profile, item: &RawValue) -> Option<ListedJob> {
         prompt: job.text("prompt"),
         seconds: job.word("seconds").and_then(|text| text.parse().ok()),
         size: job.text("size").and_then(|text| text.parse().ok()),
-        progress: progress(profile, &job)?,
+        says_all: says_all(profile, &progress, &job),
+        progress,
     })
+}
+
+/// Whether nothing is missing of what a question about the job could tell of its end.
+fn says_all(profile: &Profile, progress: &Progress, job: &Object<'_>) -> bool {
+    match progress.phase {
+        Phase::Queued | Phase::Running => true,
+        Phase::Completed => {
+            (progress.result_url.is_some() || !profile.names_result_urls) && (progress.reported_cost.is_some() || !profile.reports_cost)
+        }
+        Phase::Failed { .. } => failure_message(job).is_some(),
+    }
 }
 
 fn phase(meaning: Meaning, job: &Object<'_>) -> Phase {

@@ -153,3 +153,14 @@ pub async fn waits_end(world: World) {
     assert_eq!(leased(&world, later(3_599), 1).await, NOBODY, "a provider may have asked for an hour");
     assert_eq!(leased(&world, later(3_600), 1).await, ["up-1"]);
 }
+
+pub async fn of_upstream(world: World) {
+    let (one, other) = (due(&world, "up-1", NOON).await, due(&world, "up-2", NOON).await);
+    let other = world.see(&other, Event::Finished).await;
+    world.running(&Wish { route: "south", ..Wish::plain() }, "up-3").await;
+    let ids = ["up-1", "up-2", "up-3", "up-4", "'"].map(str::to_owned);
+    let mut found = world.store.of_upstream(&north(), &ids).await.unwrap();
+    found.sort_by_key(|job| job.id);
+    assert_eq!(found, [one, other]);
+    assert_eq!(world.store.of_upstream(&north(), &[]).await, Ok(Vec::new()));
+}

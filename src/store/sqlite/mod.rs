@@ -175,6 +175,11 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::known_upstream_ids(conn, &route, ids)).await
     }
 
+    async fn of_upstream(&self, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError> {
+        let (route, ids) = (route.clone(), ids.to_vec());
+        self.readers.read(move |conn| polls::of_upstream(conn, &route, &ids)).await
+    }
+
     async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError> {
         self.readers.read(money::latest_line).await
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, Error, params};
+use rusqlite::{Connection, Error, OptionalExtension as _, params};
 
 use super::rows::{Columns, job, select_jobs};
 use super::writer::Tx;
@@ -52,6 +52,15 @@ pub(super) fn lease_due(tx: &mut Tx<'_>, route: &RouteName, now: Timestamp, leas
         claim.execute(params![job.id.to_string(), until.as_ms()])?;
     }
     Ok(Leased { jobs: due.into_iter().map(|job| tx.changed(job)).collect::<Vec<Arc<Job>>>(), until })
+}
+
+/// See [`crate::store::Store::of_upstream`].
+pub(super) fn of_upstream(conn: &Connection, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, Error> {
+    let mut found = conn.prepare_cached(select_jobs!(
+        "WHERE id = (SELECT job_id FROM attempts WHERE route = ?1 AND upstream_id = ?2) AND route = ?1 AND upstream_id = ?2"
+    ))?;
+    let jobs = ids.iter().map(|id| found.query_row([route.as_str(), id], job).optional());
+    jobs.filter_map(|job| job.transpose().map(|job| job.map(Arc::new))).collect()
 }
 
 /// See [`crate::store::Store::postpone`].

@@ -1,0 +1,142 @@
+//! A walk down an upstream's list: a hundred jobs for one question, newest first.
+//!
+//! What the list shows of a job counts as an answer about it; a job that it does not show stays due and
+//! is asked about by itself. A walk goes on for as long as it finds open jobs, and ends as soon as
+//! nobody is due any more. A list that shows nothing of ours, or cannot be read, is left alone for a
+//! while: it is never needed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tracing::{error, info, warn};
+
+use super::desk::Desk;
+use super::lane::Lane;
+use super::pages;
+use super::settle::{After, Answer, settle};
+use crate::clock::Timestamp;
+use crate::gateway::Gateway;
+use crate::job::State;
+use crate::policy::Route;
+use crate::provider::{AskError, ListedJob, Phase};
+use crate::store::{Due, Job, Postponed, StoreError};
+
+/// With fewer jobs due, a page of the list is hardly worth its length.
+pub const WORTHWHILE: u64 = 8;
+/// Pages in a row that show no open job of ours before a walk is given up…
+const FRUITLESS_MAX: u64 = 3;
+/// …and one more for each so many jobs that would have to be asked about one by one.
+const FRUITLESS_PER_DUE: u64 = 50;
+/// How long a list is left alone that the upstream does not have,
+const NO_LIST: Duration = Duration::from_secs(3_600);
+/// that shows less of ours than it has pages,
+const NOT_OURS: Duration = Duration::from_secs(300);
+/// or that cannot be read.
+const BROKEN: Duration = Duration::from_secs(60);
+
+/// Walks the list of a route that has jobs due; answers how long to leave the list alone.
+pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, due: &Due) -> Duration {
+    let (began, mut after) = (gw.clock.now(), None);
+    let (mut pages, mut found, mut fruitless) = (0_u64, 0_u64, 0);
+    while !gw.stop.is_cancelled() && lane.is_well() {
+        let Some(answer) = pages::read(gw, route, after.as_deref()).await else { return NO_LIST };
+        lane.hear(&answer);
+        let page = match answer {
+            Ok(page) => page,
+            Err(why) => return unreadable(route, &why),
+        };
+        let open = match take_in(gw, desk, route, page.jobs).await {
+            Ok(open) => open,
+            Err(why) => {
+                warn!(route.name = %route.name, %why, "what the list shows could not be written down");
+                return BROKEN;
+            }
+        };
+        pages += 1;
+        found += open;
+        fruitless = if open == 0 { fruitless + 1 } else { 0 };
+        after = page.next;
+        if after.is_none() || fruitless > FRUITLESS_MAX + due.jobs / FRUITLESS_PER_DUE || is_done(gw, route, gw.clock.now()).await {
+            break;
+        }
+    }
+    if found < pages {
+        info!(route.name = %route.name, pages, found, "the upstream's list shows little of ours; jobs are asked about one by one");
+        return NOT_OURS;
+    }
+    // Nobody that it showed is due before then. Those whom it did not show are asked about first.
+    let pause = route.poll.early / 2;
+    if is_done(gw, route, began).await { pause.saturating_sub(gw.clock.now().since(began)) } else { pause }
+}
+
+fn unreadable(route: &Route, why: &AskError) -> Duration {
+    match why {
+        AskError::RateLimited { .. } => Duration::ZERO,
+        AskError::NotFound | AskError::Refused(_) => {
+            info!(route.name = %route.name, ?why, "the upstream has no list; jobs are asked about one by one");
+            NO_LIST
+        }
+        AskError::Credential | AskError::Transient(_) => {
+            warn!(route.name = %route.name, ?why, "the upstream's list cannot be read; jobs are asked about one by one");
+            BROKEN
+        }
+    }
+}
+
+/// Whether nobody is due any more who was by then; if that cannot be known, the walk need not go on either.
+async fn is_done(gw: &Gateway, route: &Route, by: Timestamp) -> bool {
+    let due = gw.store.due(by).await;
+    due.map_or(true, |due| due.iter().all(|due| due.route != route.name))
+}
+
+/// Has everything count that a page says of jobs of ours; answers how many of those are open.
+async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, listed: Vec<ListedJob>) -> Result<u64, StoreError> {
+    let ids: Vec<String> = listed.iter().map(|job| job.upstream_id.clone()).collect();
+    let jobs = gw.store.of_upstream(&route.name, &ids).await?;
+    let mut listed: HashMap<String, ListedJob> = listed.into_iter().map(|job| (job.upstream_id.clone(), job)).collect();
+    let mut open = Vec::new();
+    for job in &jobs {
+        let Some(listed) = job.upstream_id.as_ref().and_then(|id| listed.remove(id)) else { continue };
+        match job.state {
+            State::Accepted | State::Running => open.push(take_in_one(gw, desk, route, job, listed)),
+            _ => contradict(gw, desk, job, &listed.progress.phase),
+        }
+    }
+    let count = u64::try_from(open.len()).unwrap_or(u64::MAX);
+    // All at once, so that what they write is committed together.
+    let later: Vec<Postponed> = join_all(open).await.into_iter().flatten().collect();
+    if !later.is_empty() {
+        gw.store.postpone(later, gw.clock.now()).await?;
+    }
+    Ok(count)
+}
+
+/// Has what a list says of an open job count; whether, and until when, that puts it off.
+async fn take_in_one(gw: &Arc<Gateway>, desk: &Desk, route: &Route, job: &Job, listed: ListedJob) -> Option<Postponed> {
+    let later = |due_at| Some(Postponed { id: job.id, version: job.version, claim: None, due_at });
+    if !listed.says_all {
+        // It has ended, and the list does not say all of it.
+        return later(gw.clock.now());
+    }
+    match settle(gw, &desk.watch, route, job, Answer::Told(listed.progress)).await {
+        Ok(After::Same(due_at)) => later(due_at),
+        Ok(After::Moved | After::Overtaken) => None,
+        Err(stuck) => {
+            warn!(job.id = %job.id, %stuck, "a job was not moved on; it stays due");
+            None
+        }
+    }
+}
+
+/// The first end counts, and the money went with it; that the upstream now says otherwise is a person's to look at.
+fn contradict(gw: &Gateway, desk: &Desk, job: &Job, says: &Phase) {
+    // That it is still at work is what a list says that lags.
+    let otherwise = matches!((job.state, says), (State::Failed, Phase::Completed) | (State::Completed, Phase::Failed { .. }));
+    if otherwise && desk.watch.is_newly_contradicted(job.id) {
+        gw.metrics.contradiction(&job.route);
+        error!(job.id = %job.id, route.name = %job.route, job.state = %job.state, ?says,
+            "the upstream contradicts how a job ended; that stands: look at the provider's bill");
+    }
+}
