@@ -27,13 +27,12 @@ use crate::policy::{Current, Policy, StoreUrl};
 use crate::reconciling::Reconciling;
 use crate::reload::Reloader;
 use crate::sendings::Sendings;
-use crate::store::{Sqlite, Store};
+use crate::store::{Postgres, Sqlite, Store};
 use crate::upstream::Upstream;
 use crate::{admin, jobs, operator, ops, routes, server};
 
 /// Request bodies in memory at a time, kibibytes: 256 MiB.
 const BODY_KIB: usize = 256 * 1024;
-const NO_POSTGRES: &str = "[store].url: PostgreSQL is not in this version yet; write \"sqlite:filmgate.db\"";
 /// After readiness is withdrawn, before connections are turned away: what a load balancer needs to notice.
 const UNREADY_FOR: Duration = Duration::from_millis(200);
 
@@ -72,7 +71,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     for warning in &policy.warnings {
         warn!("{warning}");
     }
-    let store = open_store(&policy, settings.reconcile_only)?;
+    let store = open_store(&policy, settings.reconcile_only).await?;
     agree_on_time(&clock, &*store).await?;
     let journal = &policy.emergency_journal;
     let emergency = Arc::new(Emergency::open(journal).with_context(|| format!("cannot read {}", journal.display()))?);
@@ -199,20 +198,20 @@ async fn bind(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
 }
 
 /// Opens the books that the policy names for looking only, beside the gateway that keeps them.
-pub fn open_books(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
+pub async fn open_books(policy: &Policy) -> anyhow::Result<Arc<dyn Store>> {
     match &policy.store {
         StoreUrl::Sqlite(path) => Ok(Arc::new(
             Sqlite::open_to_read(path).context("there are no books to read: has a gateway run in this folder? (see [store] url)")?,
         )),
-        StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
+        StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open_to_read(url.reveal()).await.context("cannot read the books in PostgreSQL")?)),
     }
 }
 
 /// Opens the books that the policy names.
-pub fn open_store(policy: &Policy, restored: bool) -> anyhow::Result<Arc<dyn Store>> {
+pub async fn open_store(policy: &Policy, restored: bool) -> anyhow::Result<Arc<dyn Store>> {
     let open = if restored { Sqlite::open_restored } else { Sqlite::open };
     match &policy.store {
         StoreUrl::Sqlite(path) => Ok(Arc::new(open(path).with_context(|| format!("cannot open {}", path.display()))?)),
-        StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
+        StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open(url.reveal()).await.context("cannot open the books in PostgreSQL")?)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::{error, info, warn};
@@ -66,7 +67,7 @@ pub async fn start_simulator(gw: &Gateway) -> io::Result<()> {
     let Some(route) = policy.routes.values().find(|route| route.simulated) else { return Ok(()) };
     let journal = match &policy.store {
         StoreUrl::Sqlite(path) => Some(path.with_extension("simulator.jsonl")),
-        StoreUrl::Postgres(_) => None,
+        StoreUrl::Postgres(_) => Some(PathBuf::from("filmgate.simulator.jsonl")),
     };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let settings = simulator::Settings { listen, speed: route.speed, journal, clip_bytes_min: 0 };

@@ -84,7 +84,7 @@ enum CountsAs {
 /// Shows jobs; prompts are left out.
 pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
-    let store = || boot::open_books(&super::policy(&args.config)?);
+    let store = || runtime.block_on(boot::open_books(&super::policy(&args.config)?));
     match &args.command {
         JobsCommand::List { tenant, state, limit } => {
             let tenant = tenant.as_ref().map(TenantName::new);

@@ -149,8 +149,8 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 fn report_spend(args: &report::ReportArgs) -> anyhow::Result<ExitCode> {
     let (from, until) = args.range(Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
-    let store = boot::open_books(&policy(&args.config)?)?;
-    let runtime = runtime()?;
+    let (policy, runtime) = (policy(&args.config)?, runtime()?);
+    let store = runtime.block_on(boot::open_books(&policy))?;
     let (rows, overview) = (runtime.block_on(store.report(from, until))?, runtime.block_on(store.overview())?);
     eprint!("{}", report::aside(&overview, args));
     print(&report::render(&rows, &overview, args))

@@ -46,7 +46,7 @@ pub fn run(args: &SuspenseArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
     match &args.command {
         SuspenseCommand::List => {
-            let store = boot::open_books(&super::policy(&args.config)?)?;
+            let store = runtime.block_on(boot::open_books(&super::policy(&args.config)?))?;
             let charges = runtime.block_on(store.unexplained())?;
             if args.json {
                 let charges: Vec<_> = charges.iter().map(as_json).collect();

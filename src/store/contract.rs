@@ -4,6 +4,8 @@
 //! closed and opened again, everything that was answered must still be there, and the books must add
 //! up. To add a case: write it and add its line. To add a database: add its line to [`DATABASES`].
 
+#[path = "../../tests/cluster/mod.rs"]
+mod cluster;
 mod corrections;
 mod history;
 mod life;
@@ -14,13 +16,13 @@ mod polls;
 mod reconcile;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 
 use futures_util::future::BoxFuture;
 
-use super::sqlite::Sqlite;
-use super::{Balance, Facts, Job, NewAttempt, NewJob, OpenError, Store};
+use self::cluster::{Books, Cluster};
+use super::{Balance, Facts, Job, NewAttempt, NewJob, OpenError, Postgres, Sqlite, Store};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
@@ -31,14 +33,14 @@ use crate::video::{Seconds, Size};
 /// A database that the suite is run for: it can be opened, and opened again after it was closed.
 pub trait Database: Send + Sync {
     /// Opens it; the first time it is empty.
-    fn open(&self) -> Arc<dyn Store>;
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>>;
 }
 
 /// Makes an empty database, which is gone when it is dropped.
 type Fresh = fn() -> Box<dyn Database>;
 
 /// Every database there is.
-const DATABASES: &[(&str, Fresh)] = &[("sqlite", || Box::new(Folder::new()))];
+const DATABASES: &[(&str, Fresh)] = &[("sqlite", || Box::new(Folder::new())), ("postgres", || Box::new(Emptied::new()))];
 
 type Case = fn(World) -> BoxFuture<'static, ()>;
 
@@ -108,7 +110,7 @@ fn every_store_keeps_the_contract() {
             // A thread of its own, so that one case's panic does not hide the others.
             let run = move || {
                 let database: Arc<dyn Database> = fresh().into();
-                block_on(case(World::new(Arc::clone(&database))));
+                block_on(async { case(World::new(Arc::clone(&database)).await).await });
                 block_on(adds_up(&*database));
             };
             if thread::spawn(run).join().is_err() {
@@ -121,7 +123,7 @@ fn every_store_keeps_the_contract() {
 
 /// Opens a database again and has its books checked.
 async fn adds_up(database: &dyn Database) {
-    assert_eq!(database.open().audit().await, Ok(Vec::new()));
+    assert_eq!(database.open().await.audit().await, Ok(Vec::new()));
 }
 
 /// Runs a future on a thread that has nothing else to do.
@@ -153,8 +155,46 @@ impl Drop for Folder {
 }
 
 impl Database for Folder {
-    fn open(&self) -> Arc<dyn Store> {
-        Arc::new(Sqlite::open(&self.file()).unwrap())
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        Box::pin(async { Arc::new(Sqlite::open(&self.file()).unwrap()) as Arc<dyn Store> })
+    }
+}
+
+/// Books of their own on the server that all tests share, removed when dropped.
+pub struct Emptied {
+    /// The server.
+    pub cluster: Arc<Cluster>,
+    /// Where on it.
+    pub books: Books,
+}
+
+impl Emptied {
+    /// A new one.
+    pub fn new() -> Self {
+        static SHARED: OnceLock<Mutex<Weak<Cluster>>> = OnceLock::new();
+        let mut shared = SHARED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = shared.upgrade().unwrap_or_else(|| Arc::new(Cluster::start()));
+        *shared = Arc::downgrade(&cluster);
+        drop(shared);
+        Self { books: cluster.books(), cluster }
+    }
+}
+
+impl Drop for Emptied {
+    fn drop(&mut self) {
+        self.cluster.remove(&self.books);
+    }
+}
+
+impl Database for Emptied {
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        Box::pin(async {
+            // Who closed it before may still be taking leave.
+            while self.cluster.connected(&self.books) > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            Arc::new(Postgres::open(&self.books.address).await.unwrap()) as Arc<dyn Store>
+        })
     }
 }
 
@@ -170,15 +210,15 @@ pub const NOON: Timestamp = Timestamp::from_secs(1_795_420_800);
 
 impl World {
     /// Opens a database.
-    pub fn new(database: Arc<dyn Database>) -> Self {
-        Self { store: database.open(), database }
+    pub async fn new(database: Arc<dyn Database>) -> Self {
+        Self { store: database.open().await, database }
     }
 
     /// Closes the database and opens it again.
-    pub fn restart(self) -> Self {
+    pub async fn restart(self) -> Self {
         let Self { database, store } = self;
         drop(store);
-        Self::new(database)
+        Self::new(database).await
     }
 
     /// Opens a job as wished.

@@ -8,7 +8,9 @@
 
 mod corrections;
 mod facts;
+mod moves;
 mod notices;
+mod postgres;
 mod records;
 mod sqlite;
 
@@ -30,6 +32,7 @@ use crate::notice::{Addressee, NewNotice};
 pub use self::corrections::{Correction, CorrectionError, Unexplained};
 pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, OpenError, StoreError};
 pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
+pub use self::postgres::Postgres;
 pub use self::records::{
     Attempt, Balance, Booked, Character, Due, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed,
     Removed, ReportRow,

@@ -102,7 +102,6 @@ pub(super) fn store(file: &file::Store, pass: &mut Pass<'_>) -> StoreUrl {
     if !is_reference && (login.contains(':') || url.reveal().contains("password=")) {
         pass.literals.push(path.to_string());
     }
-    pass.warnings.push("`store.url` names PostgreSQL, which this version cannot open: `serve` will refuse to start".to_owned());
     StoreUrl::Postgres(url)
 }
 

@@ -33,7 +33,7 @@ pub async fn lost(world: World) {
 
     let removed = world.store.remove(&first.tenant, first.id, NOON).await.unwrap();
     let Removed::Gone(first) = removed else { panic!("its client was told that it failed, and deletes it: {removed:?}") };
-    let world = world.restart();
+    let world = world.restart().await;
     let first = world.see(&first, Event::WrittenOffSpent).await;
     assert_eq!((first.state, first.cost, first.ended_at), (State::Failed, Some(MicroUsd::new(800_000)), Some(NOON)));
     assert_eq!(world.balances(&wish).await, [(1_600_000, 800_000); 3]);
@@ -52,7 +52,7 @@ pub async fn unexplained(world: World) {
     assert_eq!(world.store.suspend(Unexplained { route: RouteName::new("south"), ..charge("up-2", 1) }).await, Ok(true));
     assert_eq!(suspense(&world).await, 1_100_001);
 
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.explain(&north, "up-2", "refunded", NOON).await, Ok(true));
     assert_eq!(world.store.explain(&north, "up-2", "refunded", NOON).await, Ok(false));
     assert_eq!(world.store.explain(&north, "up-9", "never heard of it", NOON).await, Ok(false));
@@ -79,7 +79,7 @@ pub async fn corrections(world: World) {
     assert_eq!(too_much, Err(CorrectionError::BelowZero { job: job.id, cost: MicroUsd::new(500_000) }));
     world.store.correct(correction(job.id, 50_000)).await.unwrap();
 
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.balances(&wish).await, [(0, 550_000); 3]);
     let (found, _, ledger) = world.store.job_file(job.id).await.unwrap().unwrap();
     assert_eq!(found.cost, Some(MicroUsd::new(800_000)), "a job that has ended does not change");
@@ -130,7 +130,7 @@ pub async fn notes(world: World) {
     world.learn(&spent, Event::WrittenOffSpent, noted("on the bill")).await;
     world.learn(&free, Event::WrittenOffFree, noted("not on the bill")).await;
 
-    let world = world.restart();
+    let world = world.restart().await;
     for (job, expected) in [
         (kept, ("adjust", 0, Some("seen there"))),
         (spent, ("settle", 800_000, Some("on the bill"))),

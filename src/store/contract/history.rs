@@ -223,11 +223,11 @@ proptest! {
         for (_, fresh) in DATABASES {
             let database: Arc<dyn Database> = fresh().into();
             block_on(async {
-                let mut world = World::new(Arc::clone(&database));
+                let mut world = World::new(Arc::clone(&database)).await;
                 let mut model = Model::default();
                 for next in &history {
                     match next {
-                        Act::Restart => world = world.restart(),
+                        Act::Restart => world = world.restart().await,
                         next => act(&world, &mut model, next).await,
                     }
                     compare(&world, &model).await;

@@ -78,7 +78,7 @@ pub async fn reads_back(world: World) {
     let tenant = TenantName::new("acme");
     assert_eq!(world.store.job(&tenant, failed.id).await, Ok(Some(Arc::clone(&failed))));
     assert_eq!(world.store.latest_jobs(None, None, 1).await, Ok(vec![Arc::clone(&failed)]));
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.job(&tenant, failed.id).await, Ok(Some(failed)));
 }
 
@@ -179,7 +179,7 @@ pub async fn recover(world: World) {
     let waiting = world.open(&Wish { route: "south", ..Wish::plain() }).await.unwrap();
     let waiting = world.see(&waiting, Event::TurnedAway).await;
 
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.recover(later(1)).await, Ok(1));
     assert_eq!(world.store.recover(later(1)).await, Ok(0));
     let unknown = world.store.in_state(State::Unknown, &RouteName::new("north")).await.unwrap();

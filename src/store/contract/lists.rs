@@ -76,7 +76,7 @@ pub async fn remove(world: World) {
     assert_eq!(world.store.remove(&acme(), job.id, NOON).await, Ok(Removed::Unknown));
     assert_eq!(world.store.remove(&acme(), JobId::mint(), NOON).await, Ok(Removed::Unknown));
 
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.job(&acme(), job.id).await, Ok(None));
     assert_eq!(page(&world, None, 10, true).await, (vec![], false));
     assert_eq!(world.store.latest_jobs(None, None, 10).await.unwrap(), [gone]);
@@ -102,7 +102,7 @@ pub async fn foreign_tenant(world: World) {
     assert_eq!(world.store.job(&stranger, ended.id).await, Ok(None));
 
     // Nor after a restart, when what has ended is read from the disk again.
-    let world = world.restart();
+    let world = world.restart().await;
     for job in [running, ended] {
         assert_eq!(world.store.job(&stranger, job.id).await, Ok(None));
         assert_eq!(world.store.job(&acme(), job.id).await, Ok(Some(job)));
@@ -124,7 +124,7 @@ pub async fn characters(world: World) {
         created_at: NOON,
     };
     world.store.add_character(character.clone()).await.unwrap();
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.character(&TenantName::new("other"), character.id).await, Ok(None));
     assert_eq!(world.store.character(&acme(), CharacterId::mint()).await, Ok(None));
     assert_eq!(world.store.character(&acme(), character.id).await, Ok(Some(character)));
@@ -185,6 +185,6 @@ pub async fn overview(world: World) {
 pub async fn signing_key(world: World) {
     let key = world.store.signing_key().await.unwrap();
     assert_ne!(key, [0; 32]);
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.signing_key().await, Ok(key));
 }

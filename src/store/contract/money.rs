@@ -133,7 +133,7 @@ pub async fn period_of_the_hold(world: World) {
     let november = Wish { period: month("2026-11"), ..october.clone() };
     world.open(&november).await.unwrap();
 
-    let world = world.restart();
+    let world = world.restart().await;
     world.see(&job, Event::Finished).await;
     assert_eq!(world.balances(&october).await, [(0, 800_000); 3]);
     assert_eq!(world.balances(&november).await, [(800_000, 0); 3]);

@@ -51,7 +51,7 @@ pub async fn of_a_step(world: World) {
     assert_eq!(pending(&world).await, [""; 0], "a step that is not written owes nothing");
 
     world.store.apply(&stale, finished, facts, NOON).await.unwrap();
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(pending(&world).await, [format!("tenant:acme video.completed {id}")]);
     assert_eq!(world.store.owe(vec![notice(tenant("acme"), &id), notice(tenant("rival"), &id)]).await, Ok(1), "once for each");
 
@@ -112,7 +112,7 @@ pub async fn round(world: World) {
     assert_eq!(claim(&world, now, 10, 3).await.len(), 1);
     assert_eq!(claim(&world, now.after(MINUTE), 10, 2).await.len(), 5, "claims lapse");
 
-    let world = world.restart();
+    let world = world.restart().await;
     world.store.recover(now).await.unwrap();
     let again = claim(&world, now.after(MINUTE), 4, 2).await;
     assert!(again.len() <= 4 && !again.is_empty());
@@ -125,7 +125,7 @@ pub async fn life(world: World) {
     let later = NOON.after(MINUTE);
     let failed = |why: &str| Delivery::Failed { why: why.to_owned(), due_at: later };
     assert_eq!(world.store.note_delivery(id, failed("503"), NOON).await, Ok(true));
-    let world = world.restart();
+    let world = world.restart().await;
     let failing = the_one(&world, NoticesIn::Failing).await;
     assert_eq!((failing.tries, failing.due_at, failing.last_error.as_deref()), (1, later, Some("503")));
     assert_eq!(claim(&world, NOON, 1, 1).await, [""; 0], "not due");

@@ -55,7 +55,7 @@ pub async fn exclusive(world: World) {
     assert_eq!(one.jobs.len() + other.jobs.len(), 4);
 
     // Who claimed them went away: the claims lapse, and a restart changes nothing about it.
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(leased(&world, later(64), 100).await, NOBODY);
     assert_eq!(lease(&world, later(65), 100).await.jobs.len(), 6);
 }

@@ -13,12 +13,12 @@ pub async fn mode(world: World) {
     world.open(&Wish::plain()).await.unwrap();
     assert_eq!(world.store.reconcile_only().await, Ok(NOON), "since the last line of the ledger");
 
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.reconciling().await, Ok(Some(NOON)));
     world.open(&Wish { at: Timestamp::from_secs(NOON.as_secs() + 9), ..Wish::plain() }).await.unwrap();
     assert_eq!(world.store.reconcile_only().await, Ok(NOON), "what was not known then is not known now");
     assert_eq!(world.store.reconciled().await, Ok(true));
-    let world = world.restart();
+    let world = world.restart().await;
     assert_eq!(world.store.reconciling().await, Ok(None));
 }
 

@@ -221,6 +221,17 @@ fn meta<T: rusqlite::types::FromSql>(conn: &Connection, name: &str) -> Result<T,
     })
 }
 
+/// Locks a file; whoever has it may be just ending, or a program that it has started not have let it go yet.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            done => return done,
+        }
+    }
+    file.try_lock()
+}
+
 /// The lock file, locked: the right to be at the database, and what is remembered about it.
 struct Lock {
     path: PathBuf,
@@ -240,7 +251,7 @@ impl Lock {
         let path = beside(database, ".lock");
         let failed = |error| unavailable(&path, error);
         let mut file = private().create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let why = "another gateway is running on this database; stop that one, or name another file".to_owned();

@@ -92,7 +92,7 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn open_job(&self, job: NewJob, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {
-        self.writer.write(move |tx| write::open_job(tx, job, &attempt)).await
+        self.writer.write(move |tx| write::open_job(tx, &job, &attempt)).await
     }
 
     async fn open_attempt(&self, job: &Job, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {

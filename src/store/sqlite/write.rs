@@ -17,15 +17,16 @@ use crate::crash;
 use crate::id::{JobId, TenantName};
 use crate::job::{Event, Hold, State, Step, step};
 use crate::money::MicroUsd;
+use crate::store::moves;
 use crate::store::{ApplyError, Character, Facts, Job, NewAttempt, NewJob, OpenError, Removed, StoreError};
 
 /// Nobody is asked about later than this after the start.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// See [`crate::store::Store::open_job`].
-pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
+pub(super) fn open_job(tx: &mut Tx<'_>, new: &NewJob, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
     let conn = tx.conn;
-    wishes::free_key(conn, &new)?;
+    wishes::free_key(conn, new)?;
     if let Err(in_flight) = money::take_place(conn, &Account::Tenant(new.tenant.clone()), new.tenant_in_flight_max)? {
         return Err(OpenError::TenantFull { in_flight });
     }
@@ -34,38 +35,7 @@ pub(super) fn open_job(tx: &mut Tx<'_>, new: NewJob, attempt: &NewAttempt) -> Re
     }
     admit_to_route(conn, attempt)?;
 
-    let job = Job {
-        id: new.id,
-        tenant: new.tenant,
-        state: attempted(State::Reserved)?,
-        version: 1,
-        operation: new.operation.to_owned(),
-        model: new.model,
-        prompt: new.prompt,
-        seconds: attempt.seconds,
-        size: attempt.size,
-        source: new.source,
-        hidden_inputs: new.hidden_inputs,
-        end_user: new.end_user,
-        residency: new.residency,
-        ceiling: new.ceiling,
-        price: attempt.price,
-        cost: None,
-        charge: new.charge,
-        attempts: 1,
-        attempt: attempt.id,
-        route: attempt.route.clone(),
-        upstream_model: attempt.upstream_model.clone(),
-        upstream_id: None,
-        result_url: None,
-        progress: 0,
-        error: None,
-        created_at: new.at,
-        attempted_at: attempt.at,
-        ended_at: None,
-        expires_at: None,
-        deleted_at: None,
-    };
+    let job = moves::opened(new, attempt)?;
     insert(conn, &job, attempt.due_at)?;
     wishes::remember(conn, &job, &new.fingerprint, new.idempotency_key.as_deref())?;
     for booking in &new.bookings {
@@ -82,20 +52,7 @@ pub(super) fn open_attempt(tx: &mut Tx<'_>, id: JobId, version: i64, attempt: &N
     let mut job = job_by_id(conn, id)?.filter(|job| job.version == version && job.state == State::Reserved).ok_or(OpenError::Moved)?;
     admit_to_route(conn, attempt)?;
 
-    job.state = attempted(job.state)?;
-    job.version += 1;
-    job.seconds = attempt.seconds;
-    job.size = attempt.size;
-    job.price = attempt.price;
-    job.attempts += 1;
-    job.attempt = attempt.id;
-    job.route = attempt.route.clone();
-    job.upstream_model.clone_from(&attempt.upstream_model);
-    job.upstream_id = None;
-    job.result_url = None;
-    job.progress = 0;
-    job.error = None;
-    job.attempted_at = attempt.at;
+    moves::attempt_again(&mut job, attempt)?;
     if !advance(conn, &job, Some(attempt.due_at))? {
         return Err(OpenError::Moved);
     }
@@ -146,7 +103,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts:
     for notice in &facts.notices {
         notices::owe(conn, notice)?;
     }
-    learn(&mut job, step, facts);
+    moves::learn(&mut job, step, facts);
 
     if step.from.is_in_flight() && !step.to.is_in_flight() {
         money::leave_place(conn, &Account::Route(job.route.clone()))?;
@@ -171,12 +128,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts:
 
 /// Writes down how the job's latest attempt went and what its route calls it, as far as is known.
 fn tell_attempt(conn: &Connection, job: &Job, step: Step, facts: &Facts) -> Result<(), ApplyError> {
-    let usual = match step.to {
-        State::Reserved => Some("turned_away"),
-        State::Completed | State::Failed | State::Lost | State::Released if step.from != State::Reserved => Some(step.to.as_str()),
-        _ => None,
-    };
-    let outcome = facts.outcome.or(usual);
+    let outcome = moves::outcome(step, facts);
     if outcome.is_none() && facts.upstream_id.is_none() {
         return Ok(());
     }
@@ -189,30 +141,17 @@ fn tell_attempt(conn: &Connection, job: &Job, step: Step, facts: &Facts) -> Resu
     }
 }
 
-/// Moves the job and takes in what was learnt; what was not learnt stays as it is known.
-fn learn(job: &mut Job, step: Step, facts: Facts) {
-    job.state = step.to;
-    job.version += 1;
-    job.upstream_id = facts.upstream_id.or(job.upstream_id.take());
-    job.result_url = facts.result_url.or(job.result_url.take());
-    job.expires_at = facts.expires_at.or(job.expires_at);
-    job.error = facts.error.or(job.error.take());
-    let progress = if step.to == State::Completed { 100 } else { facts.progress.unwrap_or(0).min(100) };
-    job.progress = job.progress.max(progress);
-}
-
 /// Turns the hold into spend, at what the route says it cost, else at its price. What a route took
 /// above the hold is nobody's to pay: it is written down as overrun, for the operator.
 fn settle(conn: &Connection, job: &mut Job, reported: Option<MicroUsd>, at: Timestamp, note: Option<&str>) -> Result<(), StoreError> {
-    let asked = reported.filter(|cost| !cost.is_negative()).unwrap_or(job.price);
-    let cost = asked.min(job.ceiling);
+    let (cost, over) = moves::settled(job, reported);
     money::end_hold(conn, job.id, cost)?;
     crash::point("mid_settle");
     money::enter(conn, job.id, "settle", cost, at, note)?;
-    if let Some(over) = asked.minus(cost).filter(|over| *over > MicroUsd::ZERO) {
+    if let Some(over) = over {
         money::enter(conn, job.id, "overrun", over, at, None)?;
     }
-    end(job, cost, at);
+    moves::end(job, cost, at);
     Ok(())
 }
 
@@ -220,13 +159,8 @@ fn settle(conn: &Connection, job: &mut Job, reported: Option<MicroUsd>, at: Time
 fn release(conn: &Connection, job: &mut Job, at: Timestamp, note: Option<&str>) -> Result<(), StoreError> {
     money::end_hold(conn, job.id, MicroUsd::ZERO)?;
     money::enter(conn, job.id, "release", job.ceiling, at, note)?;
-    end(job, MicroUsd::ZERO, at);
+    moves::end(job, MicroUsd::ZERO, at);
     Ok(())
-}
-
-fn end(job: &mut Job, cost: MicroUsd, at: Timestamp) {
-    job.cost = Some(cost);
-    job.ended_at = Some(at);
 }
 
 /// See [`crate::store::Store::remove`].
@@ -241,11 +175,6 @@ pub(super) fn remove(tx: &mut Tx<'_>, tenant: &TenantName, id: JobId, at: Timest
     let sql = "UPDATE jobs SET deleted_at_ms = ?2, version = ?3 WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute(params![id.to_string(), at.as_ms(), job.version])?;
     Ok(Removed::Gone(tx.changed(job)))
-}
-
-/// The table's own word for what an attempt makes of a job.
-fn attempted(from: State) -> Result<State, OpenError> {
-    step(from, Event::Attempted).map(|step| step.to).map_err(|_| OpenError::Moved)
 }
 
 /// See [`crate::store::Store::takes_writes`].

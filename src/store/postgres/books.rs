@@ -1,0 +1,148 @@
+//! The books as a whole: how things stand, the report, and whether everything adds up. What takes more
+//! than one query is called in a transaction that sees one moment.
+
+use super::fault::Fault;
+use super::notices;
+use super::read::balance;
+use super::rows::Columns;
+use super::session::Session;
+use crate::clock::Timestamp;
+use crate::money::MicroUsd;
+use crate::store::{OpenJobs, Overview, ReportRow};
+
+/// The newest balances that are answered at once.
+const BALANCES_MAX: i64 = 10_000;
+
+/// How things stand at one moment.
+pub(super) async fn overview(session: &Session) -> Result<Overview, Fault> {
+    let sql = "SELECT tenant, route, model, state, count(*), min(created_at_ms) FROM jobs WHERE ended_at_ms IS NULL
+        GROUP BY tenant, route, model, state ORDER BY tenant, route, model, state COLLATE \"C\"";
+    let open = session.rows(sql, &[]).await?;
+    let open = open.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok(OpenJobs {
+            tenant: columns.take()?,
+            route: columns.take()?,
+            model: columns.take()?,
+            state: columns.parse("state")?,
+            count: columns.count()?,
+            oldest_at: columns.moment()?,
+        })
+    });
+    let open = open.collect::<Result<_, Fault>>()?;
+
+    let sql = "SELECT account, period, held_microusd, spent_microusd, cap_microusd FROM balances
+        ORDER BY from_at_ms DESC, account, period LIMIT $1";
+    let balances = session.rows(sql, &[&BALANCES_MAX]).await?.iter().map(balance).collect::<Result<_, _>>()?;
+
+    let suspense = total(session, "job_id IS NULL AND kind IN ('suspense', 'adjust')").await?;
+    Ok(Overview {
+        open,
+        balances,
+        suspense,
+        overrun: total(session, "kind = 'overrun'").await?,
+        notices: notices::standing(session).await?,
+    })
+}
+
+async fn total(session: &Session, lines: &str) -> Result<MicroUsd, Fault> {
+    let sql = format!("SELECT coalesce(sum(amount_microusd), 0)::bigint FROM ledger WHERE {lines}");
+    let found = session.row_if_any(&sql, &[]).await?;
+    found.map_or(Ok(MicroUsd::ZERO), |row| Columns::of(&row).money())
+}
+
+/// The report over jobs created in `[from, until)`.
+pub(super) async fn report(session: &Session, from: Timestamp, until: Timestamp) -> Result<Vec<ReportRow>, Fault> {
+    let sql =
+        "SELECT tenant, route, model, to_char(to_timestamp(created_at_ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD') COLLATE \"C\" AS day,
+            count(*),
+            count(*) FILTER (WHERE state = 'completed'),
+            count(*) FILTER (WHERE state IN ('failed', 'lost', 'released')),
+            coalesce(sum(seconds) FILTER (WHERE state = 'completed'), 0)::bigint,
+            (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(amount_microusd) FROM ledger
+                WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint,
+            coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
+            sum(attempts - 1)::bigint,
+            coalesce(sum(cost_microusd) FILTER (WHERE attempts > 1), 0)::bigint,
+            coalesce(sum(charge_microusd) FILTER (WHERE state = 'completed'), 0)::bigint
+        FROM jobs WHERE created_at_ms >= $1 AND created_at_ms < $2
+        GROUP BY day, tenant, route, model ORDER BY day, tenant, route, model";
+    let rows = session.rows(sql, &[&from.as_ms(), &until.as_ms()]).await?;
+    let rows = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok(ReportRow {
+            tenant: columns.take()?,
+            route: columns.take()?,
+            model: columns.take()?,
+            day: columns.take()?,
+            jobs: columns.count()?,
+            completed: columns.count()?,
+            failed: columns.count()?,
+            seconds: columns.count()?,
+            spent: columns.money()?,
+            held: columns.money()?,
+            retries: columns.count()?,
+            retry_cost: columns.money()?,
+            charged: columns.money()?,
+        })
+    });
+    rows.collect()
+}
+
+/// What must hold of the books, as a query that finds what does not, and says so in its one column.
+const AUDITS: [&str; 5] = [
+    // Balances are the sums of what is booked to them.
+    "WITH booked AS (
+        SELECT account, period,
+            sum(CASE WHEN ended_at_ms IS NULL THEN amount_microusd ELSE 0 END) AS held,
+            sum((SELECT coalesce(sum(amount_microusd), 0) FROM ledger WHERE ledger.job_id = jobs.id AND kind IN ('settle', 'adjust')))
+                AS spent
+        FROM bookings JOIN jobs ON jobs.id = bookings.job_id GROUP BY account, period
+     )
+     SELECT format('%s in %s: held %s, booked %s; spent %s, in the ledger %s', account, period,
+        held_microusd, coalesce(held, 0), spent_microusd, coalesce(spent, 0))
+     FROM balances LEFT JOIN booked USING (account, period)
+     WHERE held_microusd <> coalesce(held, 0) OR spent_microusd <> coalesce(spent, 0)",
+    // A job has one hold, of its ceiling; one end if it has ended, and none before.
+    "SELECT format('%s is %s: %s of hold, %s ends', id, state,
+        coalesce(sum(amount_microusd) FILTER (WHERE kind = 'hold'), 0), count(*) FILTER (WHERE kind IN ('settle', 'release')))
+     FROM jobs LEFT JOIN ledger ON ledger.job_id = jobs.id GROUP BY id
+     HAVING count(*) FILTER (WHERE kind = 'hold') <> 1
+        OR sum(amount_microusd) FILTER (WHERE kind = 'hold') <> ceiling_microusd
+        OR count(*) FILTER (WHERE kind IN ('settle', 'release')) <> (ended_at_ms IS NOT NULL)::integer",
+    // What a job cost is what its end says: the settled amount, or nothing of what was released whole.
+    "SELECT format('%s cost %s, but its ledger has a %s of %s', id, cost_microusd, kind, amount_microusd)
+     FROM jobs JOIN ledger ON ledger.job_id = jobs.id
+     WHERE (kind = 'settle' AND amount_microusd <> cost_microusd)
+        OR (kind = 'release' AND (cost_microusd <> 0 OR amount_microusd <> ceiling_microusd))",
+    // A job holds its price against its route while it has one, and its ceiling against everybody else.
+    "SELECT format('%s is %s and holds %s against %s', jobs.id, state, amount_microusd, account)
+     FROM jobs JOIN bookings ON bookings.job_id = jobs.id
+     WHERE amount_microusd <> CASE
+        WHEN account = 'route:' || route AND state <> 'reserved' THEN price_microusd
+        WHEN account LIKE 'route:%' THEN -1
+        ELSE ceiling_microusd END",
+    // Places taken are the jobs that take them.
+    "WITH taken AS (
+        SELECT 'tenant:' || tenant AS account, count(*) AS jobs FROM jobs
+        WHERE ended_at_ms IS NULL AND state <> 'lost' GROUP BY tenant
+        UNION ALL
+        SELECT 'route:' || route, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'lost') GROUP BY route
+     )
+     SELECT format('%s has %s places taken by %s jobs', in_flight.account, in_flight.jobs, coalesce(taken.jobs, 0))
+     FROM in_flight LEFT JOIN taken USING (account) WHERE in_flight.jobs <> coalesce(taken.jobs, 0)",
+];
+
+/// How much of what does not add up is told.
+const FINDINGS_MAX: usize = 100;
+
+/// What does not add up, all of one moment.
+pub(super) async fn audit(session: &Session) -> Result<Vec<String>, Fault> {
+    let mut findings = Vec::new();
+    for sql in AUDITS {
+        for row in session.rows(sql, &[]).await?.iter().take(FINDINGS_MAX) {
+            findings.push(Columns::of(row).take()?);
+        }
+    }
+    Ok(findings)
+}

@@ -1,0 +1,192 @@
+//! The money side of a fact: balances, bookings, places in flight, and lines of the ledger.
+//!
+//! Called only by who has the locks of the accounts concerned ([`enter`], [`lock`]), in a transaction
+//! where each statement sees what is committed: to read a balance, check it here with checked arithmetic
+//! and write it back is exact, whoever else is at it. Knows nothing of states.
+
+use super::fault::Fault;
+use super::notices;
+use super::rows::Columns;
+use super::session::Session;
+use crate::budget::{Account, Booking, Period};
+use crate::clock::Timestamp;
+use crate::id::JobId;
+use crate::money::MicroUsd;
+use crate::store::{OpenError, StoreError};
+
+/// Takes the locks of accounts, in the order of their names, and answers which periods they count in. An account
+/// that nothing was booked to yet has no lock.
+async fn lock_all(session: &Session, accounts: &[String]) -> Result<Vec<(String, String)>, Fault> {
+    let sql = "SELECT account, period FROM current_periods WHERE account = ANY ($1) ORDER BY account FOR UPDATE";
+    let found = session.rows(sql, &[&accounts]).await?;
+    found
+        .iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.take()?, columns.take()?))
+        })
+        .collect()
+}
+
+/// Takes the locks of accounts that have been booked to.
+pub(super) async fn lock(session: &Session, accounts: &[Account]) -> Result<(), Fault> {
+    let names: Vec<String> = accounts.iter().map(Account::to_string).collect();
+    lock_all(session, &names).await.map(drop)
+}
+
+/// Takes the locks of the accounts of a hold, and sees to it that each counts in its period.
+pub(super) async fn enter(session: &Session, bookings: &[&Booking]) -> Result<(), Fault> {
+    let mut wanted: Vec<(String, &Period)> = bookings.iter().map(|booking| (booking.account.to_string(), &booking.period)).collect();
+    wanted.sort_by(|one, other| one.0.cmp(&other.0));
+    let names: Vec<String> = wanted.iter().map(|(account, _)| account.clone()).collect();
+    let mut current = lock_all(session, &names).await?;
+    if current.len() < names.len() {
+        for (account, period) in wanted.iter().filter(|(account, _)| !current.iter().any(|(found, _)| found == account)) {
+            begin_account(session, account, period).await?;
+        }
+        current = lock_all(session, &names).await?;
+    }
+    for (account, period) in wanted {
+        if !current.iter().any(|(found, current)| *found == account && *current == period.key) {
+            enter_period(session, &account, period).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives an account that nothing was booked to yet its first balance and its lock, unless another is just doing so.
+async fn begin_account(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
+    begin_balance(session, account, period).await?;
+    let sql = "INSERT INTO current_periods (account, period) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    session.execute(sql, &[&account, &period.key]).await?;
+    Ok(())
+}
+
+async fn begin_balance(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
+    let sql = "INSERT INTO balances (account, period, from_at_ms, until_at_ms, held_microusd, spent_microusd) VALUES ($1, $2, $3, $4, 0, 0)
+        ON CONFLICT DO NOTHING";
+    session.execute(sql, &[&account, &period.key, &period.from.as_ms(), &period.until.map(Timestamp::as_ms)]).await?;
+    Ok(())
+}
+
+/// Makes `period` the one that an account counts in. It begins with the jobs of that time that the account has
+/// already: a cap holds from the start of its period, whenever it was written.
+async fn enter_period(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
+    begin_balance(session, account, period).await?;
+    let sql = "INSERT INTO bookings (job_id, account, period, amount_microusd)
+        SELECT DISTINCT job_id, account, $2, amount_microusd FROM jobs JOIN bookings ON job_id = jobs.id AND account = $1
+        WHERE created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4)
+        ON CONFLICT DO NOTHING";
+    session.execute(sql, &[&account, &period.key, &period.from.as_ms(), &period.until.map(Timestamp::as_ms)]).await?;
+    let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
+            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
+                (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
+                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint
+            FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = $1 AND period = $2)
+        WHERE account = $1 AND period = $2";
+    session.execute(sql, &[&account, &period.key]).await?;
+    let sql = "UPDATE current_periods SET period = $2 WHERE account = $1";
+    session.execute(sql, &[&account, &period.key]).await?;
+    Ok(())
+}
+
+/// Holds `amount` against an account if it fits under the cap, remembers that cap, and owes its owner what
+/// that use of it is worth.
+pub(super) async fn hold(session: &Session, booking: &Booking, amount: MicroUsd, at: Timestamp) -> Result<(), OpenError> {
+    let account = booking.account.to_string();
+    let sql = "SELECT held_microusd, spent_microusd FROM balances WHERE account = $1 AND period = $2";
+    let found = session.row_if_any(sql, &[&account, &booking.period.key]).await?;
+    let found = found.ok_or_else(|| StoreError::Damaged(format!("{account} has no balance for {}", booking.period.key)))?;
+    let mut columns = Columns::of(&found);
+    let (held, spent) = (columns.money()?, columns.money()?);
+
+    let used = held.plus(spent).unwrap_or(MicroUsd::MAX);
+    // A cap may have been lowered below what is used already: then nothing is left, not less.
+    let left = booking.cap.unwrap_or(MicroUsd::MAX).minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO);
+    let (true, Some(held)) = (amount <= left, held.plus(amount)) else {
+        return Err(OpenError::OverBudget { booking: Box::new(booking.clone()), left });
+    };
+    let sql = "UPDATE balances SET held_microusd = $3, cap_microusd = $4 WHERE account = $1 AND period = $2";
+    session.execute(sql, &[&account, &booking.period.key, &held.get(), &booking.cap.map(MicroUsd::get)]).await?;
+    notices::owe_for_use(session, booking, held.plus(spent).unwrap_or(MicroUsd::MAX), at).await?;
+    Ok(())
+}
+
+/// Remembers where a hold was made, so that its end is booked to the same place.
+pub(super) async fn book(session: &Session, job: JobId, booking: &Booking, amount: MicroUsd) -> Result<(), Fault> {
+    let sql = "INSERT INTO bookings (job_id, account, period, amount_microusd) VALUES ($1, $2, $3, $4)";
+    session.execute(sql, &[&job.to_string(), &booking.account.to_string(), &booking.period.key, &amount.get()]).await?;
+    Ok(())
+}
+
+/// Ends a job's hold on every account it is booked to: what was held there is not any more, and `cost` is spent.
+pub(super) async fn end_hold(session: &Session, job: JobId, cost: MicroUsd) -> Result<(), StoreError> {
+    let sql = "UPDATE balances SET held_microusd = held_microusd - amount_microusd, spent_microusd = spent_microusd + $2
+        FROM bookings WHERE job_id = $1 AND balances.account = bookings.account AND balances.period = bookings.period";
+    match session.execute(sql, &[&job.to_string(), &cost.get()]).await? {
+        0 => Err(StoreError::Damaged(format!("{job} holds money of nobody"))),
+        _ => Ok(()),
+    }
+}
+
+/// Gives back what a job holds on one account, and forgets that it did: its route turned it away.
+pub(super) async fn take_back(session: &Session, job: JobId, account: &Account) -> Result<(), StoreError> {
+    let sql = "WITH gone AS (DELETE FROM bookings WHERE job_id = $1 AND account = $2 RETURNING account, period, amount_microusd)
+        UPDATE balances SET held_microusd = held_microusd - amount_microusd
+        FROM gone WHERE balances.account = gone.account AND balances.period = gone.period";
+    match session.execute(sql, &[&job.to_string(), &account.to_string()]).await? {
+        0 => Err(StoreError::Damaged(format!("{job} holds nothing against {account}"))),
+        _ => Ok(()),
+    }
+}
+
+/// The moment of a line that is about to be added: never before that of the line above it.
+macro_rules! in_order {
+    ($at:literal) => {
+        concat!("greatest(", $at, ", (SELECT latest.at_ms FROM ledger AS latest ORDER BY number DESC LIMIT 1))")
+    };
+}
+pub(super) use in_order;
+
+/// The moment of the ledger's last line.
+pub(super) async fn latest_line(session: &Session) -> Result<Option<Timestamp>, Fault> {
+    let found = session.row_if_any("SELECT at_ms FROM ledger ORDER BY number DESC LIMIT 1", &[]).await?;
+    found.map(|row| Columns::of(&row).moment()).transpose()
+}
+
+/// Adds a line to the ledger, with the reason if a person gave one.
+pub(super) async fn write_line(
+    session: &Session,
+    job: JobId,
+    kind: &str,
+    amount: MicroUsd,
+    at: Timestamp,
+    note: Option<&str>,
+) -> Result<(), Fault> {
+    let sql = concat!("INSERT INTO ledger (job_id, kind, amount_microusd, at_ms, note) VALUES ($1, $2, $3, ", in_order!("$4"), ", $5)");
+    session.execute(sql, &[&job.to_string(), &kind, &amount.get(), &at.as_ms(), &note]).await?;
+    Ok(())
+}
+
+/// Takes one of an account's places, or answers how many are taken if that is all of them.
+pub(super) async fn take_place(session: &Session, account: &Account, max: Option<u32>) -> Result<Result<(), u32>, Fault> {
+    let taken = places_taken(session, account).await?;
+    if max.is_some_and(|max| taken >= max) {
+        return Ok(Err(taken));
+    }
+    let sql = "INSERT INTO in_flight (account, jobs) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET jobs = in_flight.jobs + 1";
+    session.execute(sql, &[&account.to_string()]).await?;
+    Ok(Ok(()))
+}
+
+/// How many of an account's places are taken.
+pub(super) async fn places_taken(session: &Session, account: &Account) -> Result<u32, Fault> {
+    let found = session.row_if_any("SELECT jobs FROM in_flight WHERE account = $1", &[&account.to_string()]).await?;
+    found.map_or(Ok(0), |row| Columns::of(&row).number("count"))
+}
+
+/// Gives a place back.
+pub(super) async fn leave_place(session: &Session, account: &Account) -> Result<(), Fault> {
+    session.execute("UPDATE in_flight SET jobs = jobs - 1 WHERE account = $1", &[&account.to_string()]).await?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Who is to be asked about: what is due, who has claimed it, and when it is due next.
+//!
+//! None of it moves a version: a claim or a later date is no news about a job. `lease_until_ms` says
+//! until when a job is claimed; [`RUNG`] in it says that somebody rang for the job, so that an answer
+//! to an earlier question does not put it off. A job that another replica is just claiming is passed over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fault::Fault;
+use super::rows::{Columns, job, select_jobs};
+use super::session::Session;
+use crate::clock::Timestamp;
+use crate::id::RouteName;
+use crate::store::{Due, Job, Leased, Postponed, StoreError};
+
+/// The end of a claim that was ended by a bell: in the past at any time.
+const RUNG: i64 = 0;
+
+/// See [`crate::store::Store::due`]. Goes from route to route along the index, past what is not due yet.
+pub(super) async fn due(session: &Session, now: Timestamp) -> Result<Vec<Due>, Fault> {
+    let sql = "WITH RECURSIVE routes (name) AS (
+            SELECT min(route) FROM jobs WHERE state IN ('accepted', 'running')
+            UNION ALL
+            SELECT (SELECT min(route) FROM jobs WHERE state IN ('accepted', 'running') AND route > name) FROM routes WHERE name IS NOT NULL
+        )
+        SELECT name, waiting.jobs, waiting.since FROM routes CROSS JOIN LATERAL (
+            SELECT count(*) AS jobs, min(due_at_ms) AS since FROM jobs
+            WHERE route = name AND state IN ('accepted', 'running') AND due_at_ms <= $1 AND (lease_until_ms IS NULL OR lease_until_ms <= $1)
+        ) AS waiting
+        WHERE waiting.jobs > 0 ORDER BY name";
+    let rows = session.rows(sql, &[&now.as_ms()]).await?;
+    let due = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok(Due { route: columns.name(RouteName::new)?, jobs: columns.count()?, since: columns.moment()? })
+    });
+    due.collect()
+}
+
+/// See [`crate::store::Store::of_upstream`].
+pub(super) async fn of_upstream(session: &Session, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, Fault> {
+    let ids: Vec<&String> = ids.iter().filter(|id| !id.contains('\0')).collect();
+    let sql = select_jobs!(
+        "WHERE id IN (SELECT job_id FROM attempts WHERE route = $1 AND upstream_id = ANY ($2)) AND route = $1 AND upstream_id = ANY ($2)"
+    );
+    let rows = session.rows(sql, &[&route.as_str(), &ids]).await?;
+    rows.iter().map(|row| job(row).map(Arc::new)).collect()
+}
+
+/// See [`crate::store::Store::lease_due`].
+pub(super) async fn lease_due(session: &Session, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
+    let sql = select_jobs!(
+        "WITH due AS (
+            SELECT id FROM jobs WHERE route = $1 AND state IN ('accepted', 'running') AND due_at_ms <= $2
+                AND (lease_until_ms IS NULL OR lease_until_ms <= $2)
+            ORDER BY due_at_ms LIMIT $3 FOR UPDATE SKIP LOCKED
+        ),
+        leased AS (UPDATE jobs SET lease_until_ms = $4 FROM due WHERE jobs.id = due.id RETURNING jobs.*) ",
+        "FROM leased AS jobs ",
+        "ORDER BY due_at_ms, id"
+    );
+    let until = now.after(lease);
+    let rows = session.rows(sql, &[&route.as_str(), &now.as_ms(), &i64::from(n), &until.as_ms()]).await?;
+    let jobs = rows.iter().map(|row| job(row).map(Arc::new)).collect::<Result<Vec<Arc<Job>>, _>>()?;
+    Ok(Leased { jobs, until })
+}
+
+/// See [`crate::store::Store::postpone`].
+pub(super) async fn postpone(session: &Session, jobs: &[Postponed], at: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET due_at_ms = later.due_at_ms, lease_until_ms = NULL
+         FROM (SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+               AS later (id, version, due_at_ms, claim_until_ms) ORDER BY 1) AS later
+         WHERE jobs.id = later.id AND jobs.version = later.version AND ended_at_ms IS NULL
+           AND CASE WHEN claim_until_ms IS NULL THEN lease_until_ms IS NULL OR lease_until_ms BETWEEN $6::bigint + 1 AND $5
+               ELSE lease_until_ms = claim_until_ms END";
+    let ids: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
+    let versions: Vec<i64> = jobs.iter().map(|job| job.version).collect();
+    let moments: Vec<i64> = jobs.iter().map(|job| job.due_at.as_ms()).collect();
+    let claims: Vec<Option<i64>> = jobs.iter().map(|job| job.claim.map(Timestamp::as_ms)).collect();
+    session.execute(sql, &[&ids, &versions, &moments, &claims, &at.as_ms(), &RUNG]).await?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::hasten`].
+pub(super) async fn hasten(session: &Session, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
+    let sql = "UPDATE jobs SET due_at_ms = least(due_at_ms, $3), lease_until_ms = $4 WHERE ended_at_ms IS NULL
+               AND id = (SELECT job_id FROM attempts WHERE route = $1 AND upstream_id = $2)";
+    Ok(session.execute(sql, &[&route.as_str(), &upstream_id, &at.as_ms(), &RUNG]).await? > 0)
+}
