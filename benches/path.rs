@@ -125,6 +125,7 @@ fn submission<'a>(candidate: &'a Candidate, wish: &'a Wish) -> Submission<'a> {
         reference: None,
         characters: &[],
         origin: SubmissionOrigin::Create,
+        callback_url: None,
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::archive::Archive;
+use crate::callback::Callbacks;
 use crate::clock::Clock;
 use crate::emergency::Emergency;
 use crate::gateway::Gateway;
@@ -84,7 +85,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         store.reconcile_only().await?;
     }
     let reconciling = Reconciling::new(store.reconciling().await?);
-    let links = Links::new(store.signing_key().await?);
+    let key = store.signing_key().await?;
+    let (links, callbacks) = (Links::new(key), Callbacks::new(key));
     let listener = bind(settings.listen.unwrap_or(policy.server.listen)).await?;
     let admin_listener = bind(settings.admin.unwrap_or(policy.server.admin)).await?;
     let (address, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -107,6 +109,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         started_at: clock.now(),
         clock,
         links,
+        callbacks,
         tasks: TaskTracker::new(),
         leaving: CancellationToken::new(),
         stop: CancellationToken::new(),

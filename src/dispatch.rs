@@ -24,6 +24,7 @@ use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
 use crate::owing;
 use crate::plan::{Candidate, Plan};
+use crate::policy::Route;
 use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported};
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
@@ -108,7 +109,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         }
 
         let sent = Instant::now();
-        let answer = keyed::submit(gw, &candidate.route, submitting.attempt, &submission(candidate, &order.parts)).await;
+        let answer = submit(gw, candidate, &order.parts, submitting.attempt).await;
         waited += sent.elapsed();
         gw.metrics.upstream(&candidate.route.name, UpstreamCall::Submit, sent.elapsed());
         crash::point("after_reply");
@@ -165,6 +166,17 @@ fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
     }
 }
 
+async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts, attempt: AttemptId) -> Result<Accepted, SubmitError> {
+    let callback = callback(gw, &candidate.route, attempt);
+    let submission = Submission { callback_url: callback.as_deref(), ..submission(candidate, parts) };
+    keyed::submit(gw, &candidate.route, attempt, &submission).await
+}
+
+/// Where the route's provider shall tell of an attempt, if it is asked to.
+pub fn callback(gw: &Gateway, route: &Route, attempt: AttemptId) -> Option<String> {
+    route.callback_url.as_ref().map(|base| gw.callbacks.address(base, &route.name, attempt))
+}
+
 /// Leaves only the candidates whose dialect can say this wish, before any money is held for one that
 /// cannot; answers what the last one that was left out lacks.
 pub fn keep_those_that_can(plan: &mut Plan, parts: &Parts) -> Option<&'static str> {
@@ -195,11 +207,12 @@ fn submission<'a>(candidate: &'a Candidate, parts: &'a Parts) -> Submission<'a> 
             Origin::Edit(source) => SubmissionOrigin::Edit(from(source)),
             Origin::Extend(source) => SubmissionOrigin::Extend(from(source)),
         },
+        callback_url: None,
     }
 }
 
 /// The submission of an attempt as far as the job's row tells it: all of it, if it was made from a prompt alone.
-pub fn row_submission(job: &Job) -> Submission<'_> {
+pub fn row_submission<'a>(job: &'a Job, callback_url: Option<&'a str>) -> Submission<'a> {
     Submission {
         model: &job.upstream_model,
         prompt: &job.prompt,
@@ -208,6 +221,7 @@ pub fn row_submission(job: &Job) -> Submission<'_> {
         reference: None,
         characters: &[],
         origin: SubmissionOrigin::Create,
+        callback_url,
     }
 }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::archive::Archive;
+use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
 use crate::emergency::Emergency;
 use crate::health::Health;
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// When this process began to serve.
     pub started_at: Timestamp,
+    /// Signs the addresses that providers call back at.
+    pub callbacks: Callbacks,
     /// Signs links to content.
     pub links: Links,
     /// Work that outlives the request it came from; a stop waits for it.

@@ -51,6 +51,7 @@ mod store;
 mod estimate;
 mod link;
 mod notice;
+mod callback;
 mod eta;
 mod auth;
 mod plan;

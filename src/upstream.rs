@@ -34,7 +34,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::id::AttemptId;
 use crate::policy::Route;
 use crate::provider::{
-    AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, RefusedReason, SubmitError, Unsupported, Variant,
+    AskError, Call, Credential, Download, Endpoint, Handle, Listing, Looks, Progress, Proof, RefusedReason, SubmitError, Unsupported,
+    Variant,
 };
 use crate::reconciling::Reconciling;
 use crate::secret::Secret;
@@ -162,6 +163,12 @@ impl Upstream {
     /// How a job is doing.
     pub async fn progress(&self, route: &Route, job: Handle<'_>) -> Result<Progress, AskError> {
         let asked = self.ask(route, |endpoint, proof| Some(route.provider.progress(endpoint, proof, job))).await;
+        asked.unwrap_or_else(|| Err(AskError::Refused("no way to ask".to_owned())))
+    }
+
+    /// What a job looks like there.
+    pub async fn looks(&self, route: &Route, job: Handle<'_>) -> Result<Looks, AskError> {
+        let asked = self.ask(route, |endpoint, proof| Some(route.provider.looks(endpoint, proof, job))).await;
         asked.unwrap_or_else(|| Err(AskError::Refused("no way to ask".to_owned())))
     }
 

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tracing::{info, warn};
 
 use super::bind::{Bound, Evidence, bind};
-use crate::dispatch::{keyed, row_submission};
+use crate::dispatch::{callback, keyed, row_submission};
 use crate::gateway::Gateway;
 use crate::job::State;
 use crate::policy::Route;
@@ -24,7 +24,9 @@ const AT_ONCE: usize = 8;
 
 /// Sends again what may be, and adopts what is accepted.
 pub async fn resubmit(gw: &Gateway, route: &Route) -> Result<(), StoreError> {
-    if !route.idempotency_key || gw.health.is_failing(&route.name) {
+    // Restored books may not know that an attempt was settled long ago.
+    let reconciling = gw.reconciling.since().is_some();
+    if !route.idempotency_key || reconciling || gw.health.is_failing(&route.name) {
         return Ok(());
     }
     let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
@@ -38,7 +40,8 @@ async fn again(gw: &Gateway, route: &Route, job: &Job) -> Result<(), StoreError>
     if gw.limits.take(route).is_err() {
         return Ok(());
     }
-    match keyed::send(gw, route, job.attempt, &row_submission(job)).await {
+    let callback = callback(gw, route, job.attempt);
+    match keyed::send(gw, route, job.attempt, &row_submission(job, callback.as_deref())).await {
         Ok(accepted) => {
             let (attempt, upstream_id) = (job.attempt, accepted.upstream_id.as_str());
             let how = "its request, sent again under the same key";

@@ -159,6 +159,8 @@ pub struct Route {
     pub api_key: Option<Placed<String>>,
     /// Microsoft Entra client credentials instead of an API key (`azure` only).
     pub entra: Option<Placed<Entra>>,
+    /// How the provider reaches this gateway, `"https://gw.example.com"`: each submission then carries a `callback_url` of its own, and a callback there tells what became of one whose reply was lost. Default: none is sent.
+    pub callback_url: Option<Placed<String>>,
     /// Verifies the provider's callbacks; one, or a list while it is being replaced.
     pub webhook_secret: Option<Placed<OneOrMany<String>>>,
     /// Where it processes, in your own words (`"eu"`); compared with residency.

@@ -169,6 +169,8 @@ pub struct Route {
     pub lost: WrittenOff,
     /// Hosts that result addresses may be on, beside the endpoint's own; `*.` matches subdomains.
     pub content_hosts: Vec<String>,
+    /// How its provider reaches us to tell of one attempt each, if it is asked to.
+    pub callback_url: Option<String>,
     /// Verifies its callbacks; several while one is being replaced.
     pub webhook_secrets: Vec<Secret>,
     /// How many times faster than real life it works, if it is the simulator; 1 otherwise.

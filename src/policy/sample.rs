@@ -18,7 +18,7 @@ use super::{
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::provider::{
-    Accepted, AskError, Call, Credential, Download, Endpoint, Handle, Listing, Progress, Proof, Provider, Submission, SubmitError,
+    Accepted, AskError, Call, Credential, Download, Endpoint, Handle, Listing, Looks, Progress, Proof, Provider, Submission, SubmitError,
     Unsupported, Variant,
 };
 use crate::video::{Origin, Seconds, Size, Upload, Wish};
@@ -87,6 +87,7 @@ pub fn route(name: &str) -> Route {
         },
         lost: WrittenOff { give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
         content_hosts: Vec::new(),
+        callback_url: None,
         webhook_secrets: Vec::new(),
     }
 }
@@ -196,6 +197,10 @@ impl Provider for Mute {
     }
 
     fn progress(&self, _: &Endpoint, _: &Proof<'_>, _: Handle<'_>) -> Call<Result<Progress, AskError>> {
+        Self::call(Err(AskError::NotFound))
+    }
+
+    fn looks(&self, _: &Endpoint, _: &Proof<'_>, _: Handle<'_>) -> Call<Result<Looks, AskError>> {
         Self::call(Err(AskError::NotFound))
     }
 

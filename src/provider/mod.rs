@@ -115,6 +115,8 @@ pub struct Submission<'a> {
     pub characters: &'a [String],
     /// How it comes about.
     pub origin: SubmissionOrigin<'a>,
+    /// Where the provider shall tell of it.
+    pub callback_url: Option<&'a str>,
 }
 
 /// How a submitted clip comes about; sources are upstream ids.
@@ -299,6 +301,17 @@ pub struct ListedJob {
     pub says_all: bool,
 }
 
+/// What a job looks like at its upstream, as far as that shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// The length.
+    pub seconds: Option<Seconds>,
+    /// The size.
+    pub size: Option<Size>,
+}
+
 /// A job at an upstream, with all that is needed to ask about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Handle<'a> {
@@ -369,6 +382,9 @@ pub trait Provider: Sync + fmt::Debug {
 
     /// Asks how a job is doing.
     fn progress(&self, endpoint: &Endpoint, proof: &Proof<'_>, job: Handle<'_>) -> Call<Result<Progress, AskError>>;
+
+    /// Asks what a job looks like: whether it is there, and could be ours.
+    fn looks(&self, endpoint: &Endpoint, proof: &Proof<'_>, job: Handle<'_>) -> Call<Result<Looks, AskError>>;
 
     /// Lists the account's newest jobs, if the dialect can.
     fn list(&self, endpoint: &Endpoint, proof: &Proof<'_>, after: Option<&str>) -> Option<Call<Result<Listing, AskError>>>;

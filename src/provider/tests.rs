@@ -85,6 +85,7 @@ fn submissions() -> Vec<(&'static str, Submission<'static>)> {
         reference: None,
         characters: &[],
         origin: SubmissionOrigin::Create,
+        callback_url: None,
     };
     let picture: &'static Reference = Box::leak(Box::new(Reference::Upload(upload(MediaType::Png, "PICTURE"))));
     let address: &'static Reference = Box::leak(Box::new(Reference::ImageUrl("https://example.com/a.png".to_owned())));

@@ -49,6 +49,9 @@ pub struct Job {
     pub deleted: bool,
     /// The wish it came from, if the order told.
     pub intent: Option<String>,
+    /// Who shall be told when it ends.
+    #[serde(default)]
+    pub callback_url: Option<String>,
     /// How CometAPI speaks of it.
     pub shape: Shape,
 }

@@ -114,7 +114,8 @@ pub fn clip(form: &Form) -> Result<(), Refusal> {
 
 /// The real service refuses fields it does not know; aggregators drop them.
 fn only(dialect: Dialect, form: &Form, known: &[&str]) -> Result<(), Refusal> {
-    match form.stranger(known).filter(|_| dialect != Dialect::Cometapi) {
+    // Some aggregators take an address to call about each order.
+    match form.stranger(&[known, &["callback_url"]].concat()).filter(|_| dialect != Dialect::Cometapi) {
         Some(name) => Err(Refusal::field(name, "unknown_parameter", format!("Unknown parameter: '{name}'."))),
         None => Ok(()),
     }

@@ -158,6 +158,7 @@ impl Studio {
         let mut job = self.job(account, order, asked.intent, shape, asked.lost);
         // Until then it is in no list, and nobody knows its id.
         job.created_at_ms = now.after(Duration::from_millis(asked.late_ms)).as_ms();
+        job.callback_url = form.text("callback_url").map(str::to_owned);
         let unwritten = |_| Refusal::new(500, "server_error", None, "The journal cannot be written; the job was not accepted.");
         books.accept(job.clone()).map_err(unwritten)?;
         books.keys.extend(key.map(|key| (key, job.id.clone())));
@@ -218,6 +219,7 @@ impl Studio {
             lost,
             deleted: false,
             intent: intent.or_else(marked),
+            callback_url: None,
             shape,
             id,
             model: order.model,

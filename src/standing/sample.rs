@@ -86,6 +86,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         },
         lost: WrittenOff { give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
         content_hosts: Vec::new(),
+        callback_url: None,
         webhook_secrets: Vec::new(),
     };
     (route.name.clone(), Arc::new(route))

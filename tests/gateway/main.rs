@@ -22,6 +22,7 @@ mod content;
 mod archiving;
 mod budgets;
 mod callbacks;
+mod callback_tokens;
 mod notices;
 mod limits;
 mod failover;

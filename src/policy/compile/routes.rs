@@ -105,6 +105,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         unknown: unknown(&base, file, submit_timeout, pass),
         lost: lost(&base, file, pass),
         content_hosts: file.content_hosts.iter().map(|host| host.value.clone()).collect(),
+        callback_url: pass.url(format_args!("{base}.callback_url"), &file.callback_url),
         webhook_secrets,
         speed: if simulated { speed.unwrap_or(SPEED_DEFAULT) } else { 1 },
     })

@@ -10,7 +10,7 @@ use http::Response;
 use super::fault::Fault;
 use super::json::Object;
 use super::{Profile, retry_after, video};
-use crate::provider::{AskError, Listing, Phase, Progress};
+use crate::provider::{AskError, Listing, Looks, Phase, Progress};
 
 /// How a job is doing.
 ///
@@ -30,6 +30,15 @@ pub(super) fn progress(profile: &Profile, reply: &Response<Bytes>) -> Result<Pro
     }
     let fault = Fault::of(&object);
     Err(if fault.is_no_such_job() { AskError::NotFound } else { AskError::Transient(format!("no status: {}", fault.message())) })
+}
+
+/// What a job looks like.
+pub(super) fn looks(profile: &Profile, reply: &Response<Bytes>) -> Result<Looks, AskError> {
+    if !reply.status().is_success() {
+        return Err(unanswered(reply));
+    }
+    let object = Object::parse(reply.body()).ok_or_else(|| unreadable(reply))?;
+    video::looks(profile, &object).ok_or(AskError::NotFound)
 }
 
 /// A page of the account's jobs, of those that follow `after`.

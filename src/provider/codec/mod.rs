@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 
 use crate::provider::{
-    Accepted, AskError, Call, Download, Endpoint, Handle, Listing, Progress, Proof, Provider, Submission, SubmitError, Unsupported, Variant,
+    Accepted, AskError, Call, Download, Endpoint, Handle, Listing, Looks, Progress, Proof, Provider, Submission, SubmitError, Unsupported,
+    Variant,
 };
 use crate::video::Upload;
 
@@ -124,6 +125,12 @@ impl Provider for Profile {
         let profile = *self;
         let request = request::about(self, endpoint, proof, Method::GET, &request::job_path(job.upstream_id));
         call(request, move |reply| free::progress(&profile, &reply))
+    }
+
+    fn looks(&self, endpoint: &Endpoint, proof: &Proof<'_>, job: Handle<'_>) -> Call<Result<Looks, AskError>> {
+        let profile = *self;
+        let request = request::about(self, endpoint, proof, Method::GET, &request::job_path(job.upstream_id));
+        call(request, move |reply| free::looks(&profile, &reply))
     }
 
     fn list(&self, endpoint: &Endpoint, proof: &Proof<'_>, after: Option<&str>) -> Option<Call<Result<Listing, AskError>>> {

@@ -90,7 +90,7 @@ pub(super) fn submission(
 ) -> Result<Request<Bytes>, Unsupported> {
     Ok(match content_of(profile, submission)? {
         Content::Form(path, form) => post_form(profile, endpoint, proof, path, &form),
-        Content::Remix(source) => remix(profile, endpoint, proof, source, submission.prompt),
+        Content::Remix(source) => remix(profile, endpoint, proof, source, submission),
     })
 }
 
@@ -156,6 +156,7 @@ fn create_form(profile: &Profile, submission: &Submission<'_>) -> Result<Form, U
     for id in submission.characters {
         form.text("characters[][id]", id);
     }
+    callback(&mut form, submission);
     Ok(form)
 }
 
@@ -167,6 +168,7 @@ fn edit_form(submission: &Submission<'_>, source: SubmissionSource<'_>) -> Form 
         form.text("model", submission.model);
     }
     source_part(&mut form, source);
+    callback(&mut form, submission);
     form
 }
 
@@ -176,7 +178,15 @@ fn extension_form(submission: &Submission<'_>, source: SubmissionSource<'_>) -> 
     form.text("prompt", submission.prompt);
     form.text("seconds", &submission.seconds.to_string());
     source_part(&mut form, source);
+    callback(&mut form, submission);
     form
+}
+
+/// Where the provider shall tell of it, in the words of those that take an address for each request.
+fn callback(form: &mut Form, submission: &Submission<'_>) {
+    if let Some(address) = submission.callback_url {
+        form.text("callback_url", address);
+    }
 }
 
 /// The clip that another is made from.
@@ -188,10 +198,14 @@ fn source_part(form: &mut Form, source: SubmissionSource<'_>) {
 }
 
 /// A remix: the one submission that SDKs send as JSON.
-fn remix(profile: &Profile, endpoint: &Endpoint, proof: &Proof<'_>, source: &str, prompt: &str) -> Request<Bytes> {
+fn remix(profile: &Profile, endpoint: &Endpoint, proof: &Proof<'_>, source: &str, submission: &Submission<'_>) -> Request<Bytes> {
     let mut request = about(profile, endpoint, proof, Method::POST, &format!("{}/remix", job_path(source)));
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    *request.body_mut() = serde_json::json!({ "prompt": prompt }).to_string().into();
+    let body = match submission.callback_url {
+        Some(address) => serde_json::json!({ "prompt": submission.prompt, "callback_url": address }),
+        None => serde_json::json!({ "prompt": submission.prompt }),
+    };
+    *request.body_mut() = body.to_string().into();
     request
 }
 

@@ -10,7 +10,7 @@ use super::json::{Object, text, whole};
 use super::status::{Meaning, meaning};
 use crate::clock::Timestamp;
 use crate::money::MicroUsd;
-use crate::provider::{ListedJob, Phase, Progress};
+use crate::provider::{ListedJob, Looks, Phase, Progress};
 
 /// The longest id that is accepted, in bytes.
 const ID_BYTES_MAX: usize = 512;
@@ -42,6 +42,18 @@ pub(super) fn progress(profile: &Profile, reply: &Object<'_>) -> Option<Progress
         // Before the end it is an estimate, or a zero.
         reported_cost: if is_final && profile.reports_cost { cost(job) } else { None },
         phase,
+    })
+}
+
+/// What the job looks like that a reply tells of; `None` if it tells of none.
+pub(super) fn looks(profile: &Profile, reply: &Object<'_>) -> Option<Looks> {
+    let wrapped = wrapped(profile, reply).filter(|job| job.text("status").is_some());
+    let job = wrapped.as_ref().unwrap_or(reply);
+    job.text("status")?;
+    Some(Looks {
+        prompt: job.text("prompt"),
+        seconds: job.word("seconds").and_then(|text| text.parse().ok()),
+        size: job.text("size").and_then(|text| text.parse().ok()),
     })
 }
 

@@ -28,6 +28,7 @@ pub fn job(width: u16, height: u16, seconds: u32) -> Job {
         lost: false,
         deleted: false,
         intent: None,
+        callback_url: None,
         shape: crate::simulator::Shape::A,
     }
 }
