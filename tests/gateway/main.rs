@@ -18,6 +18,7 @@ mod reading;
 mod resending;
 mod keys;
 mod keyed_routes;
+mod outcomes;
 mod content;
 mod archiving;
 mod budgets;
