@@ -65,7 +65,7 @@ BUGS = [
         [
             (
                 "src/jobs/unknowns.rs",
-                "let over = gw.clock.now() > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);",
+                "let over = as_of > job.attempted_at.after(route.submit_timeout).after(route.unknown.grace);",
                 "let over = true;",
             ),
         ],
