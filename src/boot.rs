@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::archive::Archive;
 use crate::callback::Callbacks;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::emergency::Emergency;
 use crate::gateway::Gateway;
 use crate::health::Health;
@@ -74,13 +74,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     }
     let store = open_store(&policy, settings.reconcile_only).await?;
     agree_on_time(&clock, &*store).await?;
-    let journal = &policy.emergency_journal;
-    let emergency = Arc::new(Emergency::open(journal).with_context(|| format!("cannot read {}", journal.display()))?);
-    jobs::replay(&*store, &emergency, clock.now()).await?;
-    let unknown = store.recover(clock.now()).await?;
-    if unknown > 0 {
-        warn!(jobs = unknown, "submissions were under way when the gateway last stopped; they are looked for upstream");
-    }
+    let emergency = take_over(&policy, &*store, clock.now()).await?;
     if settings.reconcile_only {
         store.reconcile_only().await?;
     }
@@ -150,6 +144,18 @@ async fn agree_on_time(clock: &Clock, store: &dyn Store) -> anyhow::Result<()> {
         error!(ahead_secs = secs, "the books' latest line is from the future: the machine's clock was wrong then or is wrong now");
     }
     Ok(())
+}
+
+/// What an earlier process left unfinished: what it noted down in an emergency, then what it was submitting.
+async fn take_over(policy: &Policy, store: &dyn Store, now: Timestamp) -> anyhow::Result<Arc<Emergency>> {
+    let journal = &policy.emergency_journal;
+    let emergency = Arc::new(Emergency::open(journal).with_context(|| format!("cannot read {}", journal.display()))?);
+    jobs::replay(store, &emergency, now).await?;
+    let unknown = store.recover(now).await?;
+    if unknown > 0 {
+        warn!(jobs = unknown, "submissions were under way when the gateway last stopped; they are looked for upstream");
+    }
+    Ok(emergency)
 }
 
 impl Running {
