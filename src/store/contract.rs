@@ -5,7 +5,7 @@
 //! up. To add a case: write it and add its line. To add a database: add its line to [`DATABASES`].
 
 #[path = "../../tests/cluster/mod.rs"]
-mod cluster;
+pub mod cluster;
 mod corrections;
 mod history;
 mod life;

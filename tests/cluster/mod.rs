@@ -62,13 +62,11 @@ impl Cluster {
     }
 
     /// Starts a server that was stopped, and waits until it takes connections.
-    #[allow(dead_code, reason = "not everybody who includes this file stops it")]
     pub fn start_again(&self) {
         self.order("start");
     }
 
     /// Stops the server as a power cut would: no farewell, no checkpoint.
-    #[allow(dead_code, reason = "not everybody who includes this file is that rude")]
     pub fn stop_at_once(&self) {
         self.order("stop");
     }

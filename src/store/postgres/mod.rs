@@ -377,3 +377,6 @@ impl Drop for Postgres {
         self.connections.close();
     }
 }
+
+#[cfg(test)]
+mod tests;
