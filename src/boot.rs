@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::archive::Archive;
 use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
+use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
 use crate::gateway::Gateway;
 use crate::health::Health;
@@ -109,6 +110,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         stop: CancellationToken::new(),
         sendings: Sendings::default(),
         outbox: Outbox::default(),
+        doorbells: Doorbells::default(),
         due: Notify::new(),
         body_kib: Semaphore::new(BODY_KIB),
     });

@@ -227,10 +227,13 @@ pub fn row_submission<'a>(job: &'a Job, callback_url: Option<&'a str>) -> Submis
 
 /// What an answer means for the job.
 fn read(gw: &Gateway, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) -> (Event, Facts) {
-    let due_at = Some(gw.clock.now().after(candidate.route.poll.early));
+    let (now, route) = (gw.clock.now(), &candidate.route);
+    let due_at = Some(now.after(route.poll.early));
     match answer {
         Ok(accepted) => {
             let progress = accepted.progress.as_ref();
+            // Its callback may have overtaken its reply.
+            let due_at = if gw.doorbells.came_early(&route.name, &accepted.upstream_id) { Some(now) } else { due_at };
             let facts = Facts {
                 upstream_id: Some(accepted.upstream_id.clone()),
                 progress: progress.and_then(|p| p.percent),

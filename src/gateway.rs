@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::archive::Archive;
 use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
+use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
 use crate::health::Health;
 use crate::limits::Limits;
@@ -67,6 +68,8 @@ pub struct Gateway {
     pub sendings: Sendings,
     /// What is remembered of the outbox.
     pub outbox: Outbox,
+    /// What is remembered of callbacks.
+    pub doorbells: Doorbells,
     /// Rings when a job may be due earlier than the poller expects.
     pub due: Notify,
     /// Kibibytes of request bodies that may be in memory at a time.

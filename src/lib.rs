@@ -40,6 +40,7 @@ mod archive;
 mod limits;
 mod sendings;
 mod outbox;
+mod doorbells;
 mod health;
 mod reconciling;
 mod metrics;

@@ -1,4 +1,4 @@
-//! Rate limits: requests per minute, by tenant and by route, paid and free ones apart.
+//! Rate limits: requests per minute, by tenant and by route, paid and free ones apart, and callbacks.
 //!
 //! Jobs in flight are not counted here: those are rows, counted by the store, so that they survive a
 //! restart. A cell outlives every reload that leaves its quota alone. Knows only authenticated tenants
@@ -20,6 +20,9 @@ use governor::{Quota, RateLimiter};
 use crate::id::{RouteName, TenantName};
 use crate::policy::{Policy, Route, Tenant};
 use pace::Pace;
+
+/// Callbacks of one route that are seen to in a minute: a tenth of them at once, the rest at an even pace.
+const CALLBACKS_PER_MINUTE: u32 = 6_000;
 
 /// The limiter said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub struct Limits {
     tenants: Cells<TenantName>,
     routes: Cells<RouteName>,
     questions: Mutex<HashMap<RouteName, Pace>>,
+    callbacks: Mutex<HashMap<RouteName, Pace>>,
 }
 
 impl Limits {
@@ -74,6 +78,13 @@ impl Limits {
         self.pace(route, |pace| pace.wait(Instant::now()))
     }
 
+    /// Counts one callback of a route; whether it may be seen to now.
+    pub fn hear(&self, route: &RouteName) -> bool {
+        let (mut callbacks, now) = (self.callbacks.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        let pace = callbacks.entry(route.clone()).or_insert_with(|| Pace::new(CALLBACKS_PER_MINUTE, now));
+        pace.take(1, now) == 1
+    }
+
     fn pace<T>(&self, route: &Route, act: impl FnOnce(&mut Pace) -> T) -> T {
         let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
         let pace = questions.entry(route.name.clone()).or_insert_with(|| Pace::new(route.poll.rate, Instant::now()));
@@ -90,6 +101,7 @@ impl Limits {
         // Jobs on a retired route are asked about to their end.
         let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
         questions.retain(|name, _| policy.route_of(name).is_some());
+        self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| policy.route_of(name).is_some());
     }
 }
 

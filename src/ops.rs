@@ -56,6 +56,7 @@ async fn swapped(gw: &Gateway, changes: &[String]) {
         error!(%error, "the simulator could not be started; routes to it cannot be reached");
     }
     gw.limits.retain(&policy);
+    gw.doorbells.retain(|route| policy.route_of(route).is_some());
     gw.health.retain(|route| policy.route_of(route).is_some());
     gw.metrics.policy_loaded(&policy, gw.clock.now());
     info!(policy.revision = policy.revision, ?changes, "policy in force");

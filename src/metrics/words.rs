@@ -222,6 +222,12 @@ words! {
         Accepted = "accepted",
         /// Its signature or age does not hold
         BadSignature = "bad_signature",
+        /// It has come before
+        Repeated = "repeated",
+        /// Its job was asked about a moment ago
+        Merged = "merged",
+        /// There are too many at once
+        Excess = "excess",
         /// It is about no job of ours
         UnknownJob = "unknown_job",
         /// It cannot be read
