@@ -24,6 +24,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
+use crate::operator::probe::Probes;
 use crate::outbox::Outbox;
 use crate::policy::{Current, Policy, StoreUrl};
 use crate::reconciling::Reconciling;
@@ -111,6 +112,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         sendings: Sendings::default(),
         outbox: Outbox::default(),
         doorbells: Doorbells::default(),
+        probes: Probes::default(),
         due: Notify::new(),
         body_kib: Semaphore::new(BODY_KIB),
     });

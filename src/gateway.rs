@@ -17,6 +17,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
+use crate::operator::probe::Probes;
 use crate::outbox::Outbox;
 use crate::policy::Current;
 use crate::reconciling::Reconciling;
@@ -70,6 +71,8 @@ pub struct Gateway {
     pub outbox: Outbox,
     /// What is remembered of callbacks.
     pub doorbells: Doorbells,
+    /// What was found out by probes, and which are under way.
+    pub probes: Probes,
     /// Rings when a job may be due earlier than the poller expects.
     pub due: Notify,
     /// Kibibytes of request bodies that may be in memory at a time.

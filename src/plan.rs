@@ -5,6 +5,7 @@
 //! residency allows, is priced, and is within the tenant's limits for one clip; a wish that cannot
 //! be planned is answered with what would help most to whoever can mend it.
 
+mod cheapest;
 mod eligible;
 mod fit;
 mod order;
@@ -19,6 +20,8 @@ use crate::money::MicroUsd;
 use crate::policy::{Choose, Offer, Policy, Route, Tenant, When};
 use crate::video::{Seconds, Size, Wish};
 use eligible::{Asked, Unfit};
+
+pub use cheapest::cheapest;
 
 /// The routes a job may use, in the order they will be tried.
 #[derive(Clone, Debug)]

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use super::{as_json, error, notices};
 use crate::gateway::Gateway;
-use crate::id::{JobId, RouteName};
+use crate::id::{JobId, ModelName, RouteName};
+use crate::money::MicroUsd;
+use crate::operator::probe;
 use crate::operator::reconcile::{Asked, BillLine};
 use crate::operator::{self, Adoption, Declined, WriteOff};
 use crate::ops;
@@ -74,6 +76,18 @@ struct Reconcile {
     done: bool,
 }
 
+/// `POST /api/probe/{route}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Probe {
+    model: Option<String>,
+    /// Only say what it would cost.
+    #[serde(default)]
+    dry: bool,
+    /// What was agreed to.
+    price_microusd: Option<i64>,
+}
+
 const fn a_day() -> u64 {
     86_400
 }
@@ -89,6 +103,7 @@ pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
         ["api", "jobs", id, "write-off"] => write_off(gw, id, request).await,
         ["api", "reconcile"] => reconcile(gw, request).await,
         ["api", "suspense", "explain"] => explain(gw, request).await,
+        ["api", "probe", route] => probe(gw, route, request).await,
         _ => return error(StatusCode::NOT_FOUND, "nothing here is done by POST"),
     };
     done.map_or_else(|why| declined(&why), |done| as_json(&done))
@@ -146,6 +161,33 @@ pub async fn reconciled(gw: &Gateway, query: Option<&str>) -> Reply {
     let since = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("since_secs=")?.parse().ok()));
     let report = report(gw, Duration::from_secs(since.unwrap_or_else(a_day)), None, false, None).await;
     report.map_or_else(|why| declined(&why), |report| as_json(&report))
+}
+
+async fn probe(gw: &Arc<Gateway>, route: &str, request: Request<Incoming>) -> Result<Value, Declined> {
+    let Probe { model, dry, price_microusd } = body(request).await?;
+    let price = price_microusd.map(MicroUsd::new);
+    let asked = probe::Asked { route: RouteName::new(route), model: model.map(ModelName::new), price };
+    if !dry {
+        let findings = probe::probe(gw, &asked).await?;
+        return serde_json::to_value(findings).map_err(|why| Declined::Invalid(why.to_string()));
+    }
+    let (model, candidate) = probe::quote(gw, &asked)?;
+    Ok(json!({
+        "route": route,
+        "model": model.as_str(),
+        "seconds": candidate.seconds.get(),
+        "size": candidate.size.to_string(),
+        "price": candidate.price.to_string(),
+        "price_microusd": candidate.price.get(),
+    }))
+}
+
+/// `GET /api/probe/{job}`: what is known of it so far.
+pub fn probed(gw: &Gateway, id: &str) -> Reply {
+    match id.parse().ok().and_then(|id| gw.probes.of(id)) {
+        Some(findings) => as_json(&findings),
+        None => error(StatusCode::NOT_FOUND, "no such probe is remembered; its job is in `filmgate jobs show`"),
+    }
 }
 
 async fn report(gw: &Gateway, span: Duration, route: Option<&str>, write: bool, bill: Option<Vec<BillLine>>) -> Result<Value, Declined> {

@@ -39,6 +39,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/api/jobs") => jobs(&gw).await,
         (&Method::GET, "/api/reconcile") => acts::reconciled(&gw, request.uri().query()).await,
         (&Method::GET, "/api/notices") => notices::list(&gw).await,
+        (&Method::GET, path) if path.starts_with("/api/probe/") => acts::probed(&gw, &path["/api/probe/".len()..]),
         (&Method::GET, "/api/series") => as_json(&metrics::catalogue()),
         (&Method::POST, path) if path.starts_with("/api/") => acts::act(&gw, request).await,
         (_, "/api/reload") => reply::with(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "POST reloads\n"),

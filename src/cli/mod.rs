@@ -8,6 +8,7 @@ mod desk;
 pub mod estimate;
 mod jobs;
 mod key;
+mod probe;
 mod reconcile;
 pub mod report;
 mod serve;
@@ -57,6 +58,8 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// What providers have and bill, beside what the books say. Exit code 0 if everything is explained, else 1.
     Reconcile(reconcile::ReconcileArgs),
+    /// Order one cheapest clip through a route, for money, to learn how the route behaves.
+    Probe(probe::ProbeArgs),
     /// What providers took and no job explains.
     Suspense(suspense::SuspenseArgs),
     /// The JSON Schema of the policy file, for editors.
@@ -111,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Report(args) => report_spend(&args),
         Command::Jobs(args) => jobs::run(&args),
         Command::Reconcile(args) => reconcile::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Suspense(args) => suspense::run(&args),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),
         Command::Completions { shell } => {

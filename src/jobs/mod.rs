@@ -36,7 +36,7 @@ use tracing::error;
 use crate::gateway::Gateway;
 
 pub use self::bind::{Bound, Evidence, bind};
-pub use self::pages::read as read_page;
+pub use self::pages::{by_our_clock, read as read_page};
 pub use self::replay::replay;
 
 /// Between a worker's death and the next one's start.

@@ -36,7 +36,7 @@ pub async fn read(gw: &Gateway, route: &Route, after: Option<&str>) -> Option<Re
 
 /// Says of listed jobs when they were made by our clock: an upstream whose clock differs has told what it showed
 /// when it answered, which was just now.
-fn by_our_clock(page: &mut Listing, now: Timestamp) {
+pub fn by_our_clock(page: &mut Listing, now: Timestamp) {
     let Some(told_at) = page.told_at else { return };
     let (ahead, behind) = (told_at.since(now), now.since(told_at));
     // A date has whole seconds, and took its time to come here.

@@ -1,11 +1,12 @@
 //! The operator's desk: what a person does by hand where the gateway may not decide by itself.
 //!
 //! Knows no HTTP: `admin` hands an act in and says how it went. The invariants: money moves only by the
-//! job's own table or by a correction that is a line of its own; nobody pays for anything here; every act
-//! is told to the log and noted in the ledger, with the reason that was given.
+//! job's own table or by a correction that is a line of its own; nobody pays for anything here but for a
+//! probe, which is a job like any other; every act is told to the log and noted in the ledger, with the reason that was given.
 
 mod adopt;
 mod explain;
+pub mod probe;
 pub mod reconcile;
 mod walk;
 mod write_off;

@@ -49,4 +49,5 @@ mod streaming;
 mod disk;
 mod emergency;
 mod restoring;
+mod probing;
 mod commands;

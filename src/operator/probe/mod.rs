@@ -1,0 +1,211 @@
+//! Probes: one cheapest paid job through a route, to learn how that route behaves.
+//!
+//! The job is held, sent, asked about and settled like any other, by the same code, under a tenant whose name no
+//! policy can have and to whom no key belongs. What a probe adds is looking, which is free. The invariants: a
+//! route has one probe at a time; a probe is looked at for a bounded time, and its job goes on without it.
+
+mod findings;
+mod watch;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tracing::warn;
+
+pub use self::findings::Findings;
+use super::Declined;
+use crate::budget::{Account, Booking};
+use crate::dispatch::{Order, Parts, dispatch, keep_those_that_can};
+use crate::gateway::Gateway;
+use crate::id::{JobId, ModelName, RouteName, TenantName};
+use crate::money::MicroUsd;
+use crate::plan::{Candidate, Plan, cheapest};
+use crate::refusal::Refusal;
+use crate::store::{Job, NewJob};
+use crate::video::{Origin, Wish};
+use crate::wire;
+
+/// Who pays for probes. Names in the policy begin with a letter or a digit.
+const TENANT: &str = "_probe";
+/// As many probes are remembered.
+const REMEMBERED_MAX: usize = 64;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Through which route.
+    pub route: RouteName,
+    /// Which of its models; the cheapest if it does not matter.
+    pub model: Option<ModelName>,
+    /// What was agreed to; a probe that would cost anything else is not ordered.
+    pub price: Option<MicroUsd>,
+}
+
+/// What was found out, and which routes are being probed.
+#[derive(Debug, Default)]
+pub struct Probes(Mutex<Desk>);
+
+#[derive(Debug, Default)]
+struct Desk {
+    found: VecDeque<(JobId, Findings)>,
+    under_way: HashSet<RouteName>,
+}
+
+impl Probes {
+    /// What is known of a probe so far.
+    pub fn of(&self, id: JobId) -> Option<Findings> {
+        self.desk().found.iter().find(|(known, _)| *known == id).map(|(_, found)| found.clone())
+    }
+
+    fn begin(&self, route: &RouteName) -> bool {
+        self.desk().under_way.insert(route.clone())
+    }
+
+    fn remember(&self, id: JobId, findings: Findings) {
+        let mut desk = self.desk();
+        desk.found.push_back((id, findings));
+        while desk.found.len() > REMEMBERED_MAX {
+            desk.found.pop_front();
+        }
+    }
+
+    fn learn(&self, id: JobId, learn: impl FnOnce(&mut Findings)) {
+        if let Some((_, found)) = self.desk().found.iter_mut().find(|(known, _)| *known == id) {
+            learn(found);
+        }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A route's turn to be probed; over when it is dropped.
+struct Turn {
+    gw: Arc<Gateway>,
+    route: RouteName,
+}
+
+impl Turn {
+    fn take(gw: &Arc<Gateway>, route: &RouteName) -> Result<Self, Declined> {
+        let began = gw.probes.begin(route);
+        began
+            .then(|| Self { gw: gw.clone(), route: route.clone() })
+            .ok_or_else(|| Declined::Unfit(format!("{route} is being probed already; wait until that has ended")))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.gw.probes.desk().under_way.remove(&self.route);
+    }
+}
+
+/// What a probe would be, without ordering it.
+pub fn quote(gw: &Gateway, asked: &Asked) -> Result<(ModelName, Candidate), Declined> {
+    if gw.reconciling.since().is_some() {
+        return Err(Declined::Unfit("nothing is bought while the books are being reconciled (`filmgate reconcile`)".to_owned()));
+    }
+    let policy = gw.policy.snapshot();
+    let route = policy.routes.get(&asked.route).ok_or_else(|| {
+        let known: Vec<&str> = policy.routes.keys().map(RouteName::as_str).collect();
+        Declined::Unknown(format!("there is no route {} in the policy; it has {}", asked.route, known.join(", ")))
+    })?;
+    cheapest(route, asked.model.as_ref(), gw.clock.now().utc_date()).ok_or_else(|| {
+        let what = asked.model.as_ref().map_or("anything".to_owned(), ToString::to_string);
+        Declined::Unfit(format!("{} does not sell {what} today", asked.route))
+    })
+}
+
+/// Orders a probe. Answers once the route has, and goes on looking in a task that a stop waits for.
+pub async fn probe(gw: &Arc<Gateway>, asked: &Asked) -> Result<Findings, Declined> {
+    let (model, candidate) = quote(gw, asked)?;
+    if let Some(agreed) = asked.price.filter(|agreed| *agreed != candidate.price) {
+        return Err(Declined::Unfit(format!("it costs {} and not {agreed}: the policy was changed meanwhile", candidate.price)));
+    }
+    let turn = Turn::take(gw, &asked.route)?;
+    let order = order(gw, model, candidate.clone())?;
+    let id = order.id();
+    warn!(audit = "probe", job.id = %id, route.name = %asked.route, price_microusd = candidate.price.get(), "a paid job to learn how the route behaves");
+    // From here on whoever asks may hang up.
+    let task = gw.tasks.spawn(ordered(gw.clone(), turn, order, candidate));
+    task.await.map_err(|_| Declined::Unfit(Refusal::Internal.told().message))?
+}
+
+/// Sends it, and leaves looking to a task of its own.
+async fn ordered(gw: Arc<Gateway>, turn: Turn, order: Order, candidate: Candidate) -> Result<Findings, Declined> {
+    let (tell, on_disk) = oneshot::channel();
+    let sent = async { on_disk.await.map(|_| Instant::now()).ok() };
+    let (taken, sent) = tokio::join!(dispatch(&gw, order, tell), sent);
+    let job = taken.map_err(declined)?;
+    let answered = Instant::now();
+    let sent = sent.unwrap_or(answered);
+    let findings = Findings::of(&job, &candidate.route, answered.duration_since(sent));
+    gw.probes.remember(job.id, findings.clone());
+    gw.tasks.spawn(watch::watch(gw.clone(), turn, job, candidate.route, answered));
+    Ok(findings)
+}
+
+fn order(gw: &Gateway, model: ModelName, candidate: Candidate) -> Result<Order, Declined> {
+    let (id, at, tenant, policy) = (JobId::mint(), gw.clock.now(), TenantName::new(TENANT), gw.policy.snapshot());
+    // Its own words, so that no list shows another job that looks the same.
+    let prompt = format!("A calm sea at dawn, seen from a lighthouse. ({})", &id.to_string()[30..]);
+    let wish = Wish {
+        origin: Origin::Create,
+        prompt: prompt.clone(),
+        model: Some(model.clone()),
+        seconds: Some(candidate.seconds),
+        size: Some(candidate.size),
+        reference: None,
+        characters: Vec::new(),
+        end_user: None,
+    };
+    let job = NewJob {
+        id,
+        tenant: tenant.clone(),
+        operation: wish.origin.operation(),
+        model: model.clone(),
+        prompt,
+        source: None,
+        hidden_inputs: false,
+        end_user: None,
+        residency: None,
+        ceiling: candidate.price,
+        bookings: vec![Booking::at(Account::Gateway, policy.budget.as_ref(), at), Booking::at(Account::Tenant(tenant), None, at)],
+        tenant_in_flight_max: None,
+        charge: None,
+        fingerprint: wire::fingerprint(&wish),
+        idempotency_key: None,
+        at,
+    };
+    let mut plan = Plan { model, rule: None, candidates: vec![candidate], passed_over: Vec::new() };
+    let parts = Parts { wish, source: None, characters: Vec::new() };
+    match keep_those_that_can(&mut plan, &parts) {
+        Some(lacks) => Err(Declined::Unfit(lacks.to_owned())),
+        None => Ok(Order { job, reserved: None, plan, parts, begun: Instant::now() }),
+    }
+}
+
+/// Why there is no job, in the operator's words.
+fn declined(refusal: Refusal) -> Declined {
+    match refusal {
+        Refusal::RoutesFull { wait } => Declined::Unfit(format!(
+            "the route has as many jobs or requests as it may (`limits`), or says so itself; try again in {} s",
+            wait.as_secs().max(1)
+        )),
+        Refusal::OverBudget { ceiling, .. } => {
+            Declined::Unfit(format!("{ceiling} does not fit under the cap of the route or of the gateway"))
+        }
+        Refusal::NoRoute { why, .. } => Declined::Unfit(format!("it was not taken: {why}")),
+        Refusal::Rejected(rejection) => Declined::Unfit(format!("the route refused it: {}", rejection.message)),
+        Refusal::Unavailable(why) => Declined::Store(why),
+        other => Declined::Unfit(other.told().message),
+    }
+}
+
+/// The job as the books have it now.
+async fn now(gw: &Gateway, job: &Job) -> Option<Arc<Job>> {
+    gw.store.job(&job.tenant, job.id).await.ok().flatten()
+}
