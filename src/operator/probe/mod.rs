@@ -4,17 +4,14 @@
 //! policy can have and to whom no key belongs. What a probe adds is looking, which is free. The invariants: a
 //! route has one probe at a time; a probe is looked at for a bounded time, and its job goes on without it.
 
-mod findings;
 mod watch;
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tracing::warn;
 
-pub use self::findings::Findings;
 use super::Declined;
 use crate::budget::{Account, Booking};
 use crate::dispatch::{Order, Parts, dispatch, keep_those_that_can};
@@ -22,6 +19,7 @@ use crate::gateway::Gateway;
 use crate::id::{JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Plan, cheapest};
+use crate::probes::Findings;
 use crate::refusal::Refusal;
 use crate::store::{Job, NewJob};
 use crate::video::{Origin, Wish};
@@ -29,8 +27,6 @@ use crate::wire;
 
 /// Who pays for probes. Names in the policy begin with a letter or a digit.
 const TENANT: &str = "_probe";
-/// As many probes are remembered.
-const REMEMBERED_MAX: usize = 64;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -41,45 +37,6 @@ pub struct Asked {
     pub model: Option<ModelName>,
     /// What was agreed to; a probe that would cost anything else is not ordered.
     pub price: Option<MicroUsd>,
-}
-
-/// What was found out, and which routes are being probed.
-#[derive(Debug, Default)]
-pub struct Probes(Mutex<Desk>);
-
-#[derive(Debug, Default)]
-struct Desk {
-    found: VecDeque<(JobId, Findings)>,
-    under_way: HashSet<RouteName>,
-}
-
-impl Probes {
-    /// What is known of a probe so far.
-    pub fn of(&self, id: JobId) -> Option<Findings> {
-        self.desk().found.iter().find(|(known, _)| *known == id).map(|(_, found)| found.clone())
-    }
-
-    fn begin(&self, route: &RouteName) -> bool {
-        self.desk().under_way.insert(route.clone())
-    }
-
-    fn remember(&self, id: JobId, findings: Findings) {
-        let mut desk = self.desk();
-        desk.found.push_back((id, findings));
-        while desk.found.len() > REMEMBERED_MAX {
-            desk.found.pop_front();
-        }
-    }
-
-    fn learn(&self, id: JobId, learn: impl FnOnce(&mut Findings)) {
-        if let Some((_, found)) = self.desk().found.iter_mut().find(|(known, _)| *known == id) {
-            learn(found);
-        }
-    }
-
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A route's turn to be probed; over when it is dropped.
@@ -99,7 +56,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.gw.probes.desk().under_way.remove(&self.route);
+        self.gw.probes.end(&self.route);
     }
 }
 

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt as _;
 use tracing::info;
 
-use super::findings::{Content, ms};
 use super::{Turn, now};
 use crate::gateway::Gateway;
 use crate::job::State;
 use crate::jobs::by_our_clock;
 use crate::policy::Route;
+use crate::probes::{Content, ms};
 use crate::provider::{Handle, Variant};
 use crate::store::Job;
 
