@@ -9,6 +9,7 @@ use serde_json::json;
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::world::{World, eventually, id, openai, tenant};
@@ -195,10 +196,11 @@ async fn a_storm_of_callbacks_is_sent_away_and_polls_go_on() {
     let (most, last) = whole.split_at(whole.len() - 1);
     let (end, ended) = watch::channel(false);
     let (told, mut answers) = mpsc::unbounded_channel();
+    let mut callers = JoinSet::new();
     for _ in 0..STORM {
         let (client, most, last) = (world.stranger(), most.to_owned(), last.to_owned());
         let (mut ended, told) = (ended.clone(), told.clone());
-        tokio::spawn(async move {
+        callers.spawn(async move {
             let mut line = client.send_only(most).await;
             let mut answer = vec![0; 4_096];
             let refused = tokio::select! {
@@ -225,6 +227,7 @@ async fn a_storm_of_callbacks_is_sent_away_and_polls_go_on() {
         let answer = answers.recv().await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+    while callers.join_next().await.is_some() {}
     assert_eq!(callback.send(&world).await, 200, "there is room again");
     world.end().await;
 }
