@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use filmgate::simulator::Faults;
 use futures_util::future::join_all;
+use serde_json::json;
 
 use crate::campaign::{self, LIFE, Lane};
-use crate::process::Process;
+use crate::process::{Process, Site};
+use crate::world::{openai, tenant};
 
 /// How long one that has been told where to die may take to come there.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -63,6 +65,24 @@ async fn killed_at(point: &str) {
     .await;
     let reached = reached.load(Ordering::Relaxed);
     assert!(reached * 2 > cycles, "only {reached} of {cycles} came to {point}");
+}
+
+/// Books that were only just begun are not taken for a backup that was brought here, so it goes on buying.
+#[tokio::test]
+async fn killed_at_its_very_first_start_it_starts_as_ever() {
+    for point in ["before_start", "after_start"] {
+        let site = Site::new(1_000, 0, &[openai("studio", ""), tenant("acme", "")]).await;
+        let command = [&["env".to_owned(), format!("FILMGATE_CRASH_AT={point}")][..], &site.serve()].concat();
+        for _ in 0..2 {
+            let process = Process::start(&command);
+            assert!(until_it_dies(&process).await, "{point}: {}", process.log());
+        }
+        let gateway = site.gateway().await;
+        let created = gateway.tenant("acme").post("/v1/videos", &json!({ "prompt": "a whale" })).await;
+        assert_eq!(created.status, 200, "{point}: {created:?}");
+        site.until_quiet().await;
+        site.settle_up();
+    }
 }
 
 /// Between the last byte of a request and the first of its reply there is no code of ours: the provider

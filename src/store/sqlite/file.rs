@@ -133,9 +133,17 @@ fn connect_all(path: &Path, mut lock: Lock) -> Result<Opened, StoreError> {
             "the database is an older copy, or was brought here without its lock file: what was bought since is looked for, and nothing is bought until `filmgate reconcile --done`"
         );
     }
+    if lock.identity.is_none() {
+        // Before the first count of starts: killed between the two, a database begun here would pass for one
+        // that was brought here.
+        (lock.identity, lock.starts, lock.lines) = (Some(identity), starts, lines);
+        lock.mark(false)?;
+    }
+    crash::point("before_start");
     // A first write makes the log before the lock file says that there has to be one.
     writer.execute("INSERT INTO meta VALUES ('starts', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1", [])?;
-    (lock.identity, lock.starts, lock.lines) = (Some(identity), starts + 1, lines);
+    (lock.starts, lock.lines) = (starts + 1, lines);
+    crash::point("after_start");
 
     let mut readers = Vec::with_capacity(READERS);
     for _ in 0..READERS {
