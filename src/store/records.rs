@@ -134,7 +134,7 @@ pub struct Character {
 /// What an account has in one period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Whose, as [`Account`] prints it.
+    /// Whose, as [`crate::budget::Account`] prints it.
     pub account: String,
     /// Which period.
     pub period: String,
