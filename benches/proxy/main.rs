@@ -4,6 +4,7 @@
 //! On a machine that does other work the ratios and the processor time per exchange say more than the rates.
 
 mod load;
+mod watching;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use load::process::{Nginx, Program, free_address};
-use load::{Load, ask, get, post, run};
+use load::{Load, ask, get, post, ready, run};
 
 const LASTING: Duration = Duration::from_secs(2);
 const CONNECTIONS: usize = 64;
@@ -21,6 +22,7 @@ const DOWNLOADS: usize = 8;
 const CLIP_BYTES: &str = "16777216";
 /// The gateway's key, and one for the simulator.
 const KEY: &str = "filmgate-demo-key";
+const KEY_SHA256: &str = "60eb4ca46c272b89621d56e8ae5383c6a4837c1a7b707081f04aa47a516e491c";
 const UPSTREAM_KEY: &str = "sk-bench";
 const PROMPT: &str = "A calico cat playing a piano on stage, soft light, 35 mm, shallow depth of field";
 
@@ -39,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
     content(&folder, &gateway, at, &clip, upstream).await?;
     creates(&gateway, at, upstream).await?;
     drop(gateway);
+    watching::watching(&folder).await?;
     Ok(fs::remove_dir_all(&folder)?)
 }
 
@@ -71,21 +74,11 @@ fn policy(folder: &Path, upstream: SocketAddr) -> String {
     };
     format!(
         "[store]\nurl = \"sqlite:{}\"\n{}{}[tenants.demo]\nbudget = {{ cap = \"unlimited\", per = \"total\" }}\n\
-         keys = [\"sha256:60eb4ca46c272b89621d56e8ae5383c6a4837c1a7b707081f04aa47a516e491c\"]\n",
+         keys = [\"sha256:{KEY_SHA256}\"]\n",
         folder.join("books.db").display(),
         route("quick", "100ms"),
         route("slow", "60s")
     )
-}
-
-/// Waits until somebody answers there.
-async fn ready(at: SocketAddr, path: &str) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while let Err(error) = ask(at, &get(path, "")).await {
-        anyhow::ensure!(began.elapsed() < Duration::from_secs(10), "http://{at}{path}: {error}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    Ok(())
 }
 
 /// Makes one clip, through to its end.

@@ -74,6 +74,10 @@ pub async fn run(to: SocketAddr, request: &[u8], connections: usize, lasting: Du
             anyhow::Ok(load)
         });
     }
+    sum(began, talking).await
+}
+
+async fn sum(began: Instant, mut talking: JoinSet<anyhow::Result<Load>>) -> anyhow::Result<Load> {
     let mut sum = Load::default();
     while let Some(load) = talking.join_next().await {
         let load = load??;
@@ -83,6 +87,40 @@ pub async fn run(to: SocketAddr, request: &[u8], connections: usize, lasting: Du
     sum.elapsed = began.elapsed();
     sum.waits_us.sort_unstable();
     Ok(sum)
+}
+
+/// Asks each of these once in so long, over so many connections, for so long; who is late asks at once.
+pub async fn paced(to: SocketAddr, requests: &[Vec<u8>], connections: usize, every: Duration, lasting: Duration) -> anyhow::Result<Load> {
+    let mut talking = JoinSet::new();
+    let began = Instant::now();
+    for share in requests.chunks(requests.len().div_ceil(connections)) {
+        let (share, gap) = (share.to_vec(), every.div_f64(share.len() as f64));
+        talking.spawn(async move {
+            let (mut line, mut load, mut due) = (Line::to(to).await?, Load::default(), began);
+            for request in share.iter().cycle() {
+                if began.elapsed() >= lasting {
+                    break;
+                }
+                tokio::time::sleep_until(due.into()).await;
+                let asked = Instant::now();
+                load.body_bytes += line.ask(request, None).await?;
+                load.waits_us.push(asked.elapsed().as_micros());
+                due = (due + gap).max(began + began.elapsed().saturating_sub(every));
+            }
+            anyhow::Ok(load)
+        });
+    }
+    sum(began, talking).await
+}
+
+/// Waits until somebody answers there.
+pub async fn ready(at: SocketAddr, path: &str) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while let Err(error) = ask(at, &get(path, "")).await {
+        ensure!(began.elapsed() < Duration::from_secs(10), "http://{at}{path}: {error}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
 /// Asks once and answers the body.
