@@ -266,7 +266,10 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
     match answer {
         Ok(_) | Err(SubmitError::Rejected(_)) => gw.health.answered(route),
         Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => gw.health.failed(route),
-        Err(SubmitError::Refused { retry_after_secs, .. }) => {
+        Err(SubmitError::Refused { reason, retry_after_secs, .. }) => {
+            if *reason == RefusedReason::Credential {
+                gw.health.refused_key(route);
+            }
             if let Some(secs) = retry_after_secs {
                 gw.health.rests(route, Duration::from_secs(*secs));
             }

@@ -25,6 +25,8 @@ struct Lately {
     resting_until: Option<Instant>,
     /// Whether it rests because it asked to, and not because it failed.
     by_request: bool,
+    /// Whether it did not take our key when it was last asked.
+    refuses_key: bool,
 }
 
 impl Health {
@@ -41,6 +43,17 @@ impl Health {
                 (lately.resting_until, lately.by_request) = (Some(Instant::now() + REST), false);
             }
         });
+    }
+
+    /// The route did not take our key.
+    pub fn refused_key(&self, route: &RouteName) {
+        self.change(route, |lately| lately.refuses_key = true);
+    }
+
+    /// The routes that did not take our key when they were last asked.
+    pub fn refusing_keys(&self) -> Vec<RouteName> {
+        let lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.iter().filter(|(_, lately)| lately.refuses_key).map(|(route, _)| route.clone()).collect()
     }
 
     /// The route asked to be left alone for a while.

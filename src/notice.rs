@@ -64,11 +64,28 @@ pub enum Kind {
     BudgetWarning,
     /// A cap is used up.
     BudgetExhausted,
+    /// It has been unknown for long whether a route accepted an attempt.
+    UnknownAttempts,
+    /// A provider took money that no job explains.
+    Suspense,
+    /// A provider took more than was held.
+    Overrun,
+    /// A route does not take our key.
+    KeyRefused,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::VideoCompleted, Self::VideoFailed, Self::BudgetWarning, Self::BudgetExhausted];
+    pub const ALL: [Self; 8] = [
+        Self::VideoCompleted,
+        Self::VideoFailed,
+        Self::BudgetWarning,
+        Self::BudgetExhausted,
+        Self::UnknownAttempts,
+        Self::Suspense,
+        Self::Overrun,
+        Self::KeyRefused,
+    ];
 
     /// The event's `type`, and what columns and metrics write.
     pub const fn as_str(self) -> &'static str {
@@ -77,6 +94,10 @@ impl Kind {
             Self::VideoFailed => "video.failed",
             Self::BudgetWarning => "budget.warning",
             Self::BudgetExhausted => "budget.exhausted",
+            Self::UnknownAttempts => "alert.unknown_attempts",
+            Self::Suspense => "alert.suspense",
+            Self::Overrun => "alert.overrun",
+            Self::KeyRefused => "alert.key_refused",
         }
     }
 }
@@ -160,6 +181,11 @@ pub fn of_use(booking: &Booking, used: MicroUsd, at: Timestamp) -> Vec<NewNotice
 pub fn of_refusal(booking: &Booking, at: Timestamp) -> Option<NewNotice> {
     let cap = booking.cap.filter(|_| booking.marks.is_some())?;
     Some(of_budget(booking, cap, Kind::BudgetExhausted, None, at))
+}
+
+/// What the operator is owed for something that a person should look at.
+pub fn of_alert(kind: Kind, subject: String, data: Value, at: Timestamp) -> NewNotice {
+    NewNotice { to: Addressee::Operator, kind, subject, data, at }
 }
 
 /// A cap that was raised is another one: its marks are told of anew.

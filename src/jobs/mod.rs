@@ -3,8 +3,8 @@
 //! `poller` finds who is due, `advance` moves one job by one step, `walk` many with one question,
 //! `archiving` copies a clip before its job's last one, `sweeper` ends what policy ends, `unknowns` finds
 //! out about attempts whose outcome nobody knows, `replay` takes over what the books did not take in time,
-//! `keeper` removes what the archive has kept for long enough, `notifier` tells webhooks. All of them can
-//! be killed at any instant; what they were doing is done again, and doing it again costs a question.
+//! `keeper` removes what the archive has kept for long enough, `notifier` tells webhooks, and `lookout`
+//! finds what the operator's is told. All of them can be killed at any instant; what they were doing is done again, and doing it again costs a question.
 
 mod adopt;
 mod advance;
@@ -13,6 +13,7 @@ mod bind;
 mod desk;
 mod keeper;
 mod lane;
+mod lookout;
 mod notifier;
 mod pages;
 mod poller;
@@ -48,6 +49,7 @@ pub fn start(gw: &Arc<Gateway>) {
     keep(gw, "sweeper", sweeper::run);
     keep(gw, "keeper", keeper::run);
     keep(gw, "notifier", notifier::run);
+    keep(gw, "lookout", lookout::run);
 }
 
 /// Keeps a worker at work until the gateway stops.

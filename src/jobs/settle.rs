@@ -160,6 +160,7 @@ fn note(gw: &Gateway, watch: &Watch, job: &Job, answer: &Answer, now: Timestamp)
     gw.metrics.poll(&job.route, PollOutcome::of(said));
     match answer {
         Answer::Silent(why @ AskError::Credential) => {
+            gw.health.refused_key(&job.route);
             warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key")
         }
         Answer::Silent(AskError::Transient(why)) => {

@@ -434,7 +434,8 @@ pub struct Moderation {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alerts {
-    /// Where alerts go; read but not in force yet.
+    /// Where the operator is told of what a person should look at: attempts whose outcome stays unknown, money that
+    /// no job explains or that no hold covered, a route that refuses its key, budgets of the gateway and of routes.
     pub webhook: Option<Placed<Webhook>>,
     /// Alert when more than this share of attempts are retries, 0 to 1. Default `0.10`.
     pub retry_rate: Option<Placed<f64>>,

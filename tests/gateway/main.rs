@@ -20,6 +20,7 @@ mod keys;
 mod keyed_routes;
 mod outcomes;
 mod content;
+mod alerts;
 mod archiving;
 mod budgets;
 mod callbacks;

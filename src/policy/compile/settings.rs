@@ -197,9 +197,6 @@ pub(super) fn guard(file: &file::Guard, pass: &mut Pass<'_>) -> Guard {
 
 pub(super) fn alerts(file: &file::Alerts, pass: &mut Pass<'_>) -> Alerts {
     let hook = file.webhook.as_ref().and_then(|hook| webhook(&"alerts.webhook", hook, pass));
-    if hook.is_some() {
-        pass.warn_not_in_force("alerts.webhook");
-    }
     let retry_rate = file.retry_rate.as_ref().and_then(|rate| {
         let wrong = || Wrong::new("a share is a number from 0 to 1", "write 0.10 for one in ten");
         pass.keep(&rate.at, format_args!("alerts.retry_rate"), (0.0..=1.0).contains(&rate.value).then_some(rate.value).ok_or_else(wrong))
