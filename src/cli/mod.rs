@@ -8,6 +8,7 @@ mod desk;
 pub mod estimate;
 mod jobs;
 mod key;
+mod notices;
 mod probe;
 mod reconcile;
 pub mod report;
@@ -62,6 +63,8 @@ enum Command {
     Probe(probe::ProbeArgs),
     /// What providers took and no job explains.
     Suspense(suspense::SuspenseArgs),
+    /// Events that webhooks were not told of, and telling them again.
+    Notices(notices::NoticesArgs),
     /// The JSON Schema of the policy file, for editors.
     Schema,
     /// Completions for a shell.
@@ -116,6 +119,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Suspense(args) => suspense::run(&args),
+        Command::Notices(args) => notices::run(&args),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "filmgate", &mut std::io::stdout());

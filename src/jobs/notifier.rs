@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::gateway::Gateway;
 use crate::metrics::NoticeOutcome;
 use crate::notice::{Addressee, next_try};
@@ -81,6 +82,7 @@ async fn tell(gw: &Gateway, notice: &Notice) {
     let delivery = match webhook(&policy, &notice.to) {
         Some(hook) => {
             let answer = gw.upstream.tell(hook, |url| event(url, notice, hook, gw.clock.now())).await;
+            crash::point("after_told");
             read(notice, answer, gw.clock.now())
         }
         None => Delivery::Dead { why: "the policy names no webhook for it any more".to_owned() },

@@ -6,7 +6,8 @@ use std::time::Duration;
 use filmgate::simulator::{Fault, Faults, PollFault};
 use serde_json::{Value, json};
 
-use crate::endpoint::{Endpoint, Told};
+use crate::endpoint::{Answers, Endpoint, Told};
+use crate::process::Site;
 use crate::world::{World, eventually, id, openai, tenant};
 
 const LOOKS: Duration = Duration::from_secs(7);
@@ -85,4 +86,43 @@ async fn an_attempt_that_stays_unknown_is_told_of_after_a_while() {
     // Two jobs are on the bill and one hold explains one of them: somebody else pays the other.
     world.expect_others(400_000);
     world.end().await;
+}
+
+/// The instant between a receiver's answer and the books: it is told again, by the same id.
+#[tokio::test]
+async fn killed_after_an_event_was_taken_it_is_told_again_by_the_same_id() {
+    let endpoint = Endpoint::open().await;
+    let site = Site::new(1_000, 0, &[openai("studio", ""), tenant("acme", &endpoint.webhook("a-secret-of-acme"))]).await;
+    let command = [&["env".to_owned(), "FILMGATE_CRASH_AT=after_told".to_owned()][..], &site.serve()].concat();
+    let doomed = site.gateway_of(&command).await;
+    assert_eq!(doomed.tenant("acme").post("/v1/videos", &json!({ "prompt": "a whale" })).await.status, 200);
+    assert!(doomed.process.ends_within(Duration::from_secs(20)).await.is_some(), "{}", doomed.process.log());
+    endpoint.heard(1).await;
+
+    endpoint.usually(Answers::Status(410));
+    let gateway = site.gateway().await;
+    let told = endpoint.heard(2).await;
+    assert_eq!(told[0].header("webhook-id"), told[1].header("webhook-id"));
+    assert_eq!(told[0].body, told[1].body);
+
+    // Where it is wanted no more it is dead, and an operator sees it and sends it again.
+    let event = told[0].header("webhook-id");
+    let config = site.policy_file().display().to_string();
+    let listed = |more: &[&str]| {
+        let out = site.run(&[&["notices", "list", "--config", &config], more].concat());
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    eventually("it is dead", || listed(&[]).contains(event)).await;
+    assert!(listed(&[]).contains("answered 410"), "{}", listed(&[]));
+    assert_eq!(gateway.operator().get("/api/status").await.ok().json()["dead_notices"], 1);
+    endpoint.usually(Answers::Status(204));
+    let admin = gateway.admin.to_string();
+    let resend = |which: &str| site.run(&["notices", "resend", which, "--config", &config, "--admin", &admin]);
+    assert!(!resend("somebody").status.success());
+    assert!(resend("tenant:acme").status.success());
+    endpoint.heard(3).await;
+    eventually("it is taken", || listed(&["--standing", "sent"]).contains(event)).await;
+    site.until_quiet().await;
+    site.settle_up();
 }

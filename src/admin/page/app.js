@@ -194,7 +194,7 @@ function drawPolicy({ reload, revision, warnings }) {
 const alarm = (tone, title, text) => el("div", { class: `alarm ${tone}` }, el("b", null, title), " ", text);
 const isNothing = (amount) => amount === null || /^-?0*\.?0*$/.test(amount);
 
-function drawAlarms({ gone, store, refused, suspense, overrun, unknown }) {
+function drawAlarms({ gone, store, refused, suspense, overrun, unknown, dead }) {
   return [
     gone !== null && alarm("bad", "The gateway does not answer.", `${gone} What is shown below is old. Trying again every ${REFRESH_MS / 1000} s.`.trim()),
     store && alarm("bad", "The store cannot be read.", store),
@@ -202,6 +202,7 @@ function drawAlarms({ gone, store, refused, suspense, overrun, unknown }) {
     !isNothing(suspense) && alarm("bad", `${usd(suspense)} in suspense.`, "Providers took money that no job explains: compare their bill with the jobs."),
     !isNothing(overrun) && alarm("bad", `${usd(overrun)} overrun.`, "Providers took more than was held: a price in the policy file is too low."),
     unknown > 0 && alarm("warn", `${plural(unknown, "job")} unknown.`, "An attempt may or may not have been accepted; its money stays held until there is evidence."),
+    dead > 0 && alarm("warn", `${plural(dead, "event")} given up.`, "Webhooks did not take them: `filmgate notices list` says why, `filmgate notices resend` sends them again."),
   ].filter(Boolean);
 }
 
@@ -230,6 +231,7 @@ function showAlarms(gone) {
     refused: latest !== null && latest.reload.fault !== null,
     suspense: latest?.suspense ?? null,
     overrun: latest?.overrun ?? null,
+    dead: latest?.dead_notices ?? 0,
   }, drawAlarms);
 }
 
