@@ -6,12 +6,14 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use jiff::civil::Date;
 use uuid::Uuid;
 
@@ -163,8 +165,20 @@ impl Disk {
 }
 
 impl Open {
+    /// The bytes of a range, piece by piece as they are taken.
+    pub fn read(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        futures_util::stream::try_unfold((self, range.start), move |(open, at)| async move {
+            if at >= range.end {
+                return Ok(None);
+            }
+            let piece = open.piece(at, range.end).await?;
+            let next = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            Ok(Some((piece, (open, next))))
+        })
+    }
+
     /// The next bytes from `at` on, at most up to `end`.
-    pub async fn piece(&self, at: u64, end: u64) -> io::Result<Bytes> {
+    async fn piece(&self, at: u64, end: u64) -> io::Result<Bytes> {
         let file = self.file.clone();
         let length = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE_BYTES);
         blocking(move || {

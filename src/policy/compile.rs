@@ -5,6 +5,7 @@
 //! of the file is still looked at; with a single fault there is no policy. Nothing past this module
 //! checks a name, a price or a duration again.
 
+mod archive;
 mod budgets;
 mod offers;
 mod routes;
@@ -55,7 +56,7 @@ pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
     let server = settings::server(&file.server, &mut pass);
     let store = settings::store(&file.store, &mut pass);
     let emergency_journal = settings::emergency_journal(&file.store, &store, &mut pass);
-    let archive = settings::archive(&file.archive, &mut pass);
+    let archive = archive::archive(&file.archive, &mut pass);
     let budget = file.budget.as_ref().and_then(|b| budgets::compile(&"budget", b, &mut pass));
     let routes = routes::compile(&file.routes, &mut pass);
     let defaults = settings::defaults(&file.defaults, &mut pass);

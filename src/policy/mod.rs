@@ -18,6 +18,7 @@ mod terms;
 pub mod sample;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,9 +121,31 @@ pub struct Archive {
 pub enum ArchivePlace {
     /// `file:DIR`
     Folder(PathBuf),
-    /// `s3://…`, `az://…`, `gs://…`
-    #[allow(dead_code, reason = "read and checked; not in force yet, of which the operator is warned")]
-    Bucket(String),
+    /// `s3://…`
+    Bucket(Bucket),
+}
+
+/// A bucket of an object store that speaks S3, and what opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// What it is called.
+    pub name: String,
+    /// What the names in it begin with: nothing, or folders.
+    pub prefix: String,
+    /// Where the store is, if not at AWS.
+    pub endpoint: Option<String>,
+    /// As it is signed for.
+    pub region: String,
+    /// Whose.
+    pub access_key: Secret,
+    /// What signs.
+    pub secret_key: Secret,
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.name, self.prefix)
+    }
 }
 
 /// `[defaults]`

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bucket;
 mod campaign;
 mod client;
 mod endpoint;
@@ -22,6 +23,7 @@ mod outcomes;
 mod content;
 mod alerts;
 mod archiving;
+mod archiving_afar;
 mod budgets;
 mod callbacks;
 mod callback_tokens;

@@ -1,4 +1,4 @@
-//! The single tables: `[server]`, `[store]`, `[archive]`, `[defaults]`, `[guard]`, `[alerts]`, `[telemetry]`.
+//! The single tables: `[server]`, `[store]`, `[defaults]`, `[guard]`, `[alerts]`, `[telemetry]`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,12 +12,11 @@ use super::webhooks::webhook;
 use crate::id::ModelName;
 use crate::policy::file::forms::{Placed, Written};
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Alerts, Archive, ArchivePlace, Defaults, Guard, Server, StoreUrl, Telemetry, file};
+use crate::policy::{Alerts, Defaults, Guard, Server, StoreUrl, Telemetry, file};
 use crate::secret::Secret;
 use crate::video::PROMPT_CHARS_MAX;
 
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// The largest request body when the file does not say: room for a reference picture and a short clip.
 const BODY_BYTES_DEFAULT: u64 = 16 << 20;
@@ -116,31 +115,6 @@ pub(super) fn emergency_journal(file: &file::Store, store: &StoreUrl, pass: &mut
     let wrong = || Wrong::new("this is not a file", "write the path of a file on this machine, such as \"filmgate.emergency.jsonl\"");
     let path = is_file.then(|| PathBuf::from(&written.value)).ok_or_else(wrong);
     pass.keep(&written.at, format_args!("store.journal"), path).unwrap_or(default)
-}
-
-pub(super) fn archive(file: &file::Archive, pass: &mut Pass<'_>) -> Archive {
-    let place = file.url.as_ref().filter(|url| url.value != "off").and_then(|url| {
-        let place = archive_place(&url.value).ok_or_else(|| {
-            Wrong::new("this is not a place to keep clips", "write \"off\", \"file:DIR\", \"s3://bucket/prefix\", \"az://…\" or \"gs://…\"")
-        });
-        pass.keep(&url.at, format_args!("archive.url"), place)
-    });
-    if let Some(ArchivePlace::Bucket(_)) = place {
-        pass.warn_not_in_force("archive.url");
-    }
-    Archive {
-        place,
-        keep: pass.duration(format_args!("archive.keep"), &file.keep, 30 * DAY, 3_600 * SECOND..=3_650 * DAY),
-        give_up: pass.duration(format_args!("archive.give_up"), &file.give_up, 600 * SECOND, Duration::ZERO..=DAY),
-    }
-}
-
-fn archive_place(url: &str) -> Option<ArchivePlace> {
-    if let Some(folder) = url.strip_prefix("file:") {
-        return (!folder.is_empty()).then(|| ArchivePlace::Folder(PathBuf::from(folder)));
-    }
-    let bucket = ["s3://", "az://", "gs://"].iter().find_map(|scheme| url.strip_prefix(scheme))?;
-    (!bucket.is_empty()).then(|| ArchivePlace::Bucket(url.to_owned()))
 }
 
 /// Needs the routes compiled: the default model has to be one that they offer.

@@ -219,7 +219,7 @@ fn what_is_legal_but_surprising_is_a_warning() {
     let policy = good(concat!(
         "[server]\nlisten = \"0.0.0.0:8080\"\nadmin = \"0.0.0.0:9090\"\n",
         "[store]\nurl = \"postgres://u:hunter2@db/f\"\n",
-        "[archive]\nurl = \"s3://clips\"\n",
+        "[archive]\nurl = \"az://clips\"\n",
         "[routes.openai]\nprovider = \"openai\"\ntier = 1\napi_key = \"hunter2\"\nbase_url = \"http://relay.example/v1\"\n",
         "[routes.openai.models.veo]\nseconds = [4]\nprice = \"0\"\n",
         "[[rules]]\nwhen = { residency = \"eu\" }\nroutes = [\"openai\"]\n",
