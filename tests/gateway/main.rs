@@ -9,8 +9,11 @@
 mod bucket;
 mod campaign;
 mod client;
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod endpoint;
 mod process;
+mod shared_cluster;
 mod things;
 mod world;
 
@@ -52,5 +55,6 @@ mod streaming;
 mod disk;
 mod emergency;
 mod restoring;
+mod replicas;
 mod probing;
 mod commands;

@@ -1,7 +1,9 @@
 //! The gateway as an operator has it: a process of its own that is started, signalled and killed, and
 //! of which nothing is known but what it says and what it leaves on disk.
 //!
-//! The provider lives in the test's process, so that it outlives every gateway and its bill with it.
+//! The provider lives in the test's process, so that it outlives every gateway and its bill with it. The
+//! books are a file, or on the PostgreSQL server that all tests of this binary share: then any number of
+//! gateways may be at them at once, each a replica with a policy file of its own.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
@@ -13,9 +15,12 @@ use std::time::{Duration, Instant};
 
 use filmgate::simulator::{self, Simulator};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::client::Client;
+use crate::cluster::query;
+use crate::shared_cluster::Emptied;
 use crate::world::{Folder, key_of};
 
 /// How long anything here may take to come about, on a machine that is busy with other tests.
@@ -25,23 +30,59 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// Where gateways run: a policy file, books, and a provider.
 pub struct Site {
     pub simulator: Simulator,
+    /// If the books are in PostgreSQL.
+    pub server: Option<Emptied>,
     folder: Folder,
 }
 
 impl Site {
     /// With a provider that many times faster than life, whose clips have at least so many bytes.
     pub async fn new(speed: u32, clip_bytes_min: u64, policy: &[String]) -> Self {
+        Self::with(speed, clip_bytes_min, policy, None).await
+    }
+
+    /// Likewise, with books in PostgreSQL, for as many replicas as one likes; see [`Site::replicas`].
+    pub async fn on_postgres(speed: u32, clip_bytes_min: u64, policy: &[String]) -> Self {
+        let server = tokio::task::spawn_blocking(Emptied::new).await.unwrap();
+        Self::with(speed, clip_bytes_min, policy, Some(server)).await
+    }
+
+    async fn with(speed: u32, clip_bytes_min: u64, policy: &[String], server: Option<Emptied>) -> Self {
         let simulator = simulator::start(simulator::Settings { speed, clip_bytes_min, ..simulator::Settings::default() }).await.unwrap();
-        let site = Self { simulator, folder: Folder::new() };
+        let site = Self { simulator, server, folder: Folder::new() };
         std::fs::write(site.policy_file(), site.policy(policy)).unwrap();
         site
     }
 
     /// The text of a policy of these parts.
     pub fn policy(&self, parts: &[String]) -> String {
-        let books = self.path("books/books.db");
-        std::fs::create_dir_all(books.parent().unwrap()).unwrap();
-        let text = format!("[server]\ndrain = \"20s\"\n[store]\nurl = \"sqlite:{}\"\n{}\n", books.display(), parts.join("\n"));
+        self.policy_with(&self.store(0), parts)
+    }
+
+    /// `[store]` of a replica, by which the server knows its connections and the machine its journal.
+    fn store(&self, replica: usize) -> String {
+        match &self.server {
+            None => {
+                let books = self.path("books/books.db");
+                std::fs::create_dir_all(books.parent().unwrap()).unwrap();
+                format!("url = \"sqlite:{}\"", books.display())
+            }
+            Some(server) => {
+                let called = |name: &str| format!("application_name={name}");
+                let url = server.books.address.replace(&called(&server.books.name), &called(&self.name_of(replica)));
+                let journal = self.path(&format!("replica-{replica}.emergency.jsonl"));
+                format!("url = \"{url}\"\njournal = \"{}\"", journal.display())
+            }
+        }
+    }
+
+    /// What the server calls the connections of a replica.
+    fn name_of(&self, replica: usize) -> String {
+        format!("{}-{replica}", self.server.as_ref().unwrap().books.name)
+    }
+
+    fn policy_with(&self, store: &str, parts: &[String]) -> String {
+        let text = format!("[server]\ndrain = \"20s\"\n[store]\n{store}\n{}\n", parts.join("\n"));
         let text = text.replace("{folder}", &self.folder.0.display().to_string());
         text.replace("{simulator}", &format!("http://{}", self.simulator.addr()))
     }
@@ -52,6 +93,38 @@ impl Site {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.0.join(name)
+    }
+
+    /// So many gateways on the same books, from 1; each follows [`Site::replica_file`] of its number.
+    pub async fn replicas(&self, count: usize, policy: &[String]) -> Vec<Gateway> {
+        let begun = (1..=count).map(|number| {
+            self.edit_replica(number, policy);
+            self.replica(number)
+        });
+        futures_util::future::join_all(begun.collect::<Vec<_>>()).await
+    }
+
+    /// Starts a replica on the policy that it was given, as after a crash.
+    pub async fn replica(&self, number: usize) -> Gateway {
+        self.gateway_of(&self.serve_by(&self.replica_file(number))).await
+    }
+
+    pub fn replica_file(&self, number: usize) -> PathBuf {
+        self.path(&format!("replica-{number}.toml"))
+    }
+
+    /// Writes a replica's policy, and leaves it to the gateway to notice.
+    pub fn edit_replica(&self, number: usize, policy: &[String]) {
+        let beside = self.path(&format!("replica-{number}.toml.new"));
+        std::fs::write(&beside, self.policy_with(&self.store(number), policy)).unwrap();
+        std::fs::rename(beside, self.replica_file(number)).unwrap();
+    }
+
+    /// Cuts every connection of a replica to the server, as a network does.
+    pub fn cut_off(&self, number: usize) {
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name =";
+        let count = self.number(&format!("{cut} '{}'", self.name_of(number)));
+        assert!(count > 0, "replica {number} had no connections");
     }
 
     /// A gateway that serves.
@@ -74,8 +147,12 @@ impl Site {
 
     /// The command line of a gateway on free ports.
     pub fn serve(&self) -> Vec<String> {
+        self.serve_by(&self.policy_file())
+    }
+
+    fn serve_by(&self, policy_file: &std::path::Path) -> Vec<String> {
         let anywhere = "127.0.0.1:0";
-        let config = self.policy_file().display().to_string();
+        let config = policy_file.display().to_string();
         [BINARY, "serve", "--config", &config, "--listen", anywhere, "--admin", anywhere].map(str::to_owned).to_vec()
     }
 
@@ -106,9 +183,23 @@ impl Site {
         rows.query_map([intent], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
+    /// The rows that `SELECT` answers, as text; nothing is an empty text.
+    pub fn rows(&self, select: &str) -> Vec<Vec<String>> {
+        if let Some(server) = &self.server {
+            return query(&server.books.address, select);
+        }
+        let books = self.books();
+        let mut rows = books.prepare(select).unwrap_or_else(|why| panic!("{select}: {why}"));
+        let columns = rows.column_count();
+        let text = |row: &Row<'_>, column| row.get_ref(column).map(as_text);
+        let rows = rows.query_map([], |row| (0..columns).map(|column| text(row, column)).collect()).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
     /// What `SELECT` answers in its one number.
     pub fn number(&self, select: &str) -> i64 {
-        self.books().query_row(select, [], |row| row.get(0)).unwrap_or_else(|why| panic!("{select}: {why}"))
+        let rows = self.rows(select);
+        rows.first().and_then(|row| row.first()?.parse().ok()).unwrap_or_else(|| panic!("{select}: {rows:?}"))
     }
 
     /// Waits until every job has ended.
@@ -122,10 +213,8 @@ impl Site {
     }
 
     /// How many jobs have not ended, by their state.
-    fn open_jobs(&self) -> Vec<(String, i64)> {
-        let books = self.books();
-        let mut rows = books.prepare("SELECT state, count(*) FROM jobs WHERE ended_at_ms IS NULL GROUP BY state").unwrap();
-        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    fn open_jobs(&self) -> Vec<Vec<String>> {
+        self.rows("SELECT state, count(*) FROM jobs WHERE ended_at_ms IS NULL GROUP BY state")
     }
 
     /// The provider's bill is what the books say was spent or is held, to the micro-dollar and line by
@@ -138,16 +227,14 @@ impl Site {
     pub fn settle_up_for(&self, wished: impl Fn(&str) -> usize) {
         let bill = self.simulator.bill();
         let mut lines: HashMap<&str, i64> = bill.jobs.iter().map(|job| (job.upstream_id.as_str(), job.microusd)).collect();
-        let books = self.books();
         let select = "SELECT upstream_id, coalesce((SELECT amount_microusd FROM ledger WHERE job_id = jobs.id AND kind = 'settle'),
             CASE WHEN ended_at_ms IS NULL THEN price_microusd ELSE 0 END) FROM jobs";
-        let mut rows = books.prepare(select).unwrap();
-        let rows = rows.query_map([], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?))).unwrap();
         let mut booked = 0;
-        for (upstream_id, amount) in rows.map(Result::unwrap) {
+        for row in self.rows(select) {
+            let (upstream_id, amount): (_, i64) = (&row[0], row[1].parse().unwrap());
             booked += amount;
-            let billed = upstream_id.as_deref().map_or(0, |id| lines.remove(id).unwrap_or_else(|| panic!("{id} is on no bill")));
-            assert_eq!(billed, amount, "{upstream_id:?}");
+            let billed = if upstream_id.is_empty() { Some(0) } else { lines.remove(upstream_id.as_str()) };
+            assert_eq!(billed, Some(amount), "{upstream_id:?} on the bill, and in the books");
         }
         assert_eq!(lines, HashMap::new(), "billed, and in nobody's books");
         assert_eq!(booked, bill.total_microusd);
@@ -164,6 +251,15 @@ impl Site {
         let anywhere = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let settings = filmgate::Settings { config: self.policy_file(), listen: anywhere, admin: anywhere, reconcile_only: false };
         filmgate::start(settings).await.unwrap_or_else(|why| panic!("{why:?}"))
+    }
+}
+
+fn as_text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(text) | ValueRef::Blob(text) => String::from_utf8_lossy(text).into_owned(),
     }
 }
 
