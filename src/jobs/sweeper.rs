@@ -24,6 +24,9 @@ use crate::wire::OUTCOME_UNKNOWN;
 const EVERY: Duration = Duration::from_secs(5);
 /// A job that was never sent and that nobody is sending gives its hold back after this long.
 const RESERVED_FOR: Duration = Duration::from_secs(15 * 60);
+/// A resend goes on with a job that a dead process left so. It comes within seconds, so that this long after the start of
+/// the one process there is nobody will.
+const RESENT_WITHIN: Duration = Duration::from_secs(10);
 /// After its time-out an attempt's outcome is held on to for half a minute; past this nobody follows it.
 const FOLLOWED_FOR: Duration = Duration::from_secs(60);
 
@@ -60,7 +63,7 @@ async fn visit(gw: &Gateway, readings: &Readings, route: &Route) {
 
 async fn sweep(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), StoreError> {
     for job in gw.store.in_state(State::Reserved, &route.name).await? {
-        if gw.clock.now().since(job.attempted_at) > RESERVED_FOR {
+        if is_deserted(gw, &job) {
             end(gw, &job, Event::Exhausted, "no_route_available", "Nobody could make this video.").await;
         }
     }
@@ -74,6 +77,13 @@ async fn sweep(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), S
         end_lost(gw, route, &job).await;
     }
     unknowns::look_for(gw, readings, route).await
+}
+
+/// Whether nobody goes on with a job that is `reserved`. Whoever does so all the same finds that it has moved.
+fn is_deserted(gw: &Gateway, job: &Job) -> bool {
+    let now = gw.clock.now();
+    let is_of_the_dead = !gw.store.is_shared() && job.attempted_at < gw.started_at && now.since(gw.started_at) > RESENT_WITHIN;
+    is_of_the_dead || now.since(job.attempted_at) > RESERVED_FOR
 }
 
 /// A lost job: before policy ends it, its upstream is asked once more whether it was made.

@@ -110,6 +110,9 @@ pub trait Store: Send + Sync {
     /// Which job an attempt is of.
     async fn job_of_attempt(&self, attempt: AttemptId) -> Result<Option<JobId>, StoreError>;
 
+    /// Whether other gateways may be at work on the same books: if not, whatever an earlier one left is nobody's.
+    fn is_shared(&self) -> bool;
+
     /// At start: what was being submitted when the process died has an unknown outcome. Answers how many there were.
     /// Nobody has to wait for a time that a clock put far ahead, nor for a claim of the dead.
     async fn recover(&self, at: Timestamp) -> Result<u64, StoreError>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use filmgate::simulator::Faults;
+use filmgate::simulator::{Fault, Faults};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -123,6 +123,25 @@ async fn an_order_whose_reply_nobody_lived_to_read_is_found_and_not_sent_again()
     assert_eq!(site.number("SELECT count(*) FROM jobs WHERE state = 'completed'"), 1);
     assert_eq!(site.simulator.stats().count("create"), 1, "what may have been sent is not sent again");
     site.settle_up();
+}
+
+#[tokio::test]
+async fn a_hold_whose_gateway_died_between_two_routes_is_given_back_soon_after_the_start() {
+    let site = Site::new(1_000, 0, &[openai("first", ""), openai("second", ""), tenant("acme", "")]).await;
+    let between = [&["env".to_owned(), "FILMGATE_CRASH_AT=after_id".to_owned()][..], &site.serve()].concat();
+    site.simulator.set_faults(Faults { script: [Fault::Refuse(429)].into(), ..Faults::default() });
+    let gateway = site.gateway_of(&between).await;
+    assert!(order(&gateway.tenant("acme"), "between").await.is_none(), "it dies before it can answer");
+    let held = "SELECT sum(held_microusd) FROM balances WHERE account = 'tenant:acme'";
+    assert_eq!((site.number("SELECT count(*) FROM jobs WHERE state = 'reserved'"), site.number(held)), (1, 400_000));
+
+    let gateway = site.gateway_in_this_process().await;
+    gateway.turn_clock(Duration::from_secs(11));
+    site.until_quiet().await;
+    assert_eq!((site.number("SELECT count(*) FROM jobs WHERE state = 'released'"), site.number(held)), (1, 0));
+    assert_eq!(site.simulator.bill().total_microusd, 0, "nothing of it is sent by anybody");
+    site.settle_up();
+    assert!(gateway.stop().await);
 }
 
 #[tokio::test]

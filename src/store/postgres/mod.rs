@@ -245,6 +245,10 @@ impl Store for Postgres {
         self.read(|session| async move { money::latest_line(&session).await }).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn recover(&self, at: Timestamp) -> Result<u64, StoreError> {
         let (kind, replica) = self.presence.as_ref().map_or((0, 0), |presence| (presence.kind, presence.number));
         self.write(|tx| async move { write::recover(&tx, kind, replica, at).await }).await

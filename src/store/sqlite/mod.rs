@@ -188,6 +188,10 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::job_of_attempt(conn, attempt)).await
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn recover(&self, at: Timestamp) -> Result<u64, StoreError> {
         self.writer.write(move |tx| write::recover(tx, at)).await
     }
