@@ -64,7 +64,8 @@ pub fn cycles(per_mille: usize) -> usize {
     (environment("CAMPAIGN_CYCLES").unwrap_or(TASTE) * per_mille / 1_000).max(2)
 }
 
-fn seed() -> u64 {
+/// What all dice fall from.
+pub fn seed() -> u64 {
     environment("CAMPAIGN_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish())
 }
 
@@ -76,6 +77,12 @@ fn environment<T: std::str::FromStr>(name: &str) -> Option<T> {
 /// Dice that fall the same way from the same seed: SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
+
+impl From<u64> for Dice {
+    fn from(seed: u64) -> Self {
+        Self(seed)
+    }
+}
 
 impl Dice {
     pub fn roll(&mut self) -> u64 {

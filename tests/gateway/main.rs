@@ -47,6 +47,7 @@ mod operating;
 
 mod crashing;
 mod killing;
+mod replicated;
 mod power;
 mod starving;
 mod draining;

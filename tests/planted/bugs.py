@@ -25,8 +25,8 @@ BUGS = [
         [
             (
                 "src/jobs/resubmit.rs",
-                "if !route.idempotency_key || gw.health.is_failing(&route.name) {",
-                "if gw.health.is_failing(&route.name) {",
+                "if !route.idempotency_key || reconciling || gw.health.is_failing(&route.name) {",
+                "if reconciling || gw.health.is_failing(&route.name) {",
             )
         ],
         ["crashing", "failover"],
@@ -314,5 +314,10 @@ pub struct Gateway {""",
         "A sync that failed is asked again",
         [("src/store/sqlite/fault.rs", "        std::process::exit(1);\n", "")],
         ["disk"],
+    ),
+    Bug(
+        "Two replicas look at a cap at the same time",
+        [("src/store/postgres/money.rs", "WHERE account = ANY ($1) ORDER BY account FOR UPDATE", "WHERE account = ANY ($1) ORDER BY account")],
+        ["replicated::a_cap_that_is_edited"],
     ),
 ]
