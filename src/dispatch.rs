@@ -321,6 +321,9 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
                 return Box::pin(write_down(gw, job, Event::Unclear, unclear)).await;
             }
             Err(ApplyError::Moved) => match gw.store.job(&job.tenant, job.id).await {
+                // Its client deleted it between two routes, and that it ended is all there was to say.
+                Ok(None) if event == Event::Exhausted => return Ok(job),
+                Ok(Some(now)) if event == Event::Exhausted && now.state == State::Released => return Ok(now),
                 Ok(Some(now)) if now.version != job.version => job = now,
                 Ok(_) | Err(_) => tokio::time::sleep(wait).await,
             },

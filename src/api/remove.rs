@@ -1,4 +1,5 @@
-//! Deleting a job that has ended. It is gone for its tenant at once; the books keep it, its files go.
+//! Deleting a job that has ended, or that was not sent yet: that one ends here, and is never sent. It is gone for its
+//! tenant at once; the books keep it, its files go.
 
 use std::sync::Arc;
 
@@ -7,17 +8,27 @@ use tracing::{info, warn};
 use super::intake::Caller;
 use crate::archive::Owner;
 use crate::gateway::Gateway;
-use crate::id::JobId;
+use crate::id::{JobId, TenantName};
+use crate::job::{Event, State, step};
 use crate::metrics::RemovalCause;
+use crate::owing;
 use crate::provider::Handle;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::store::{Job, Removed};
+use crate::store::{ApplyError, Facts, Job, JobError, Removed};
 use crate::wire;
+
+/// What is said of a job that its client deleted before anybody had it.
+const NOT_SENT: (&str, &str) = ("deleted", "This video was deleted before anybody made it.");
 
 /// `DELETE /videos/{id}`
 pub async fn remove(gw: &Arc<Gateway>, caller: &Caller, id: JobId) -> Result<Reply, Refusal> {
-    match gw.store.remove(&caller.tenant.name, id, gw.clock.now()).await? {
+    let tenant = &caller.tenant.name;
+    let mut removed = gw.store.remove(tenant, id, gw.clock.now()).await?;
+    if removed == Removed::StillRunning && end_unsent(gw, tenant, id).await? {
+        removed = gw.store.remove(tenant, id, gw.clock.now()).await?;
+    }
+    match removed {
         Removed::Gone(job) => {
             delete_kept(gw, caller, &job);
             delete_upstream(gw, caller, job);
@@ -25,6 +36,23 @@ pub async fn remove(gw: &Arc<Gateway>, caller: &Caller, id: JobId) -> Result<Rep
         }
         Removed::StillRunning => Err(Refusal::NotTerminal),
         Removed::Unknown => Err(Refusal::NoSuchVideo),
+    }
+}
+
+/// Ends a job that is between two routes; whether it was. Whoever was about to send it finds that it has moved.
+async fn end_unsent(gw: &Gateway, tenant: &TenantName, id: JobId) -> Result<bool, Refusal> {
+    let Some(job) = gw.store.job(tenant, id).await?.filter(|job| job.state == State::Reserved) else { return Ok(false) };
+    let step = step(job.state, Event::Exhausted).map_err(|_| Refusal::Internal)?;
+    let error = Some(JobError { code: NOT_SENT.0.to_owned(), message: NOT_SENT.1.to_owned() });
+    match owing::apply(gw, &job, step, Facts { error, ..Facts::default() }).await {
+        Ok(job) => {
+            gw.metrics.ended(&job);
+            info!(job.id = %job.id, "deleted before it was sent");
+            Ok(true)
+        }
+        // It is on its way, or has ended: then it can be deleted.
+        Err(ApplyError::Moved | ApplyError::Duplicate(_)) => Ok(true),
+        Err(ApplyError::Store(why)) => Err(Refusal::Unavailable(why)),
     }
 }
 
