@@ -76,6 +76,10 @@ async fn killed_at_its_very_first_start_it_starts_as_ever() {
         for _ in 0..2 {
             let process = Process::start(&command);
             assert!(until_it_dies(&process).await, "{point}: {}", process.log());
+            for looking in [["report", "--json"], ["jobs", "list"]] {
+                let said = site.run(&looking);
+                assert!(said.status.success(), "{point}: {looking:?}: {}", String::from_utf8_lossy(&said.stderr));
+            }
         }
         let gateway = site.gateway().await;
         let created = gateway.tenant("acme").post("/v1/videos", &json!({ "prompt": "a whale" })).await;
