@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::budget::Booking;
 use crate::gateway::Gateway;
 use crate::job::Step;
 use crate::notice::{self, NewNotice};
-use crate::store::{ApplyError, Facts, Job};
+use crate::store::{ApplyError, Facts, Job, StoreError};
 
 /// Writes one step of a job, and with it what its tenant is owed.
 pub async fn apply(gw: &Gateway, job: &Job, step: Step, mut facts: Facts) -> Result<Arc<Job>, ApplyError> {
@@ -20,7 +20,11 @@ pub async fn apply(gw: &Gateway, job: &Job, step: Step, mut facts: Facts) -> Res
         facts.notices.extend(notice::of_step(&job.tenant, job.id, job.created_at, step, at, policy.defaults.answer_after));
     }
     let owes = !facts.notices.is_empty();
-    let job = gw.store.apply(job, step, facts, at).await?;
+    let written = gw.store.apply(job, step, facts, at).await;
+    if let Err(ApplyError::Store(StoreError::Damaged(why))) = &written {
+        error!(job.id = %job.id, why, "the books contradict themselves: nothing of this step is written, nobody else is asked to make the job, and its money stays held; compare them with a backup");
+    }
+    let job = written?;
     if owes {
         gw.outbox.ring();
     }

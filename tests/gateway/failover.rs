@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use filmgate::simulator::{Dialect, Fault, Faults, account_of};
+use rusqlite::Connection;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
 use crate::client::Answer;
@@ -29,6 +31,50 @@ fn script(faults: impl IntoIterator<Item = Fault>) -> Faults {
 
 fn whale() -> Value {
     json!({ "prompt": "a whale" })
+}
+
+// ── Books that contradict themselves ──
+
+/// Makes of what an account holds something that no fact made it.
+fn tamper(world: &World, account: &str, held: i64) {
+    let books = Connection::open(world.path("books.db")).unwrap();
+    let edit = "UPDATE balances SET held_microusd = ?2 WHERE account = ?1";
+    assert_eq!(books.execute(edit, (account, held)).unwrap(), 1);
+}
+
+fn contradicted(world: &World, times: usize) -> bool {
+    world.log().lines().filter(|line| line.contains(" ERROR ") && line.contains("the books contradict themselves")).count() >= times
+}
+
+#[tokio::test]
+async fn what_would_go_below_nothing_is_not_written_and_nobody_else_is_asked() {
+    let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let [first, second, acme] = two_routes();
+    let first = first.replace("{simulator}", &format!("http://{}", slow.local_addr().unwrap()));
+    let mut world = World::at_speed(1, &[first, second, acme, "[defaults]\nanswer_after = \"100ms\"".to_owned()]).await;
+    let acme = world.tenant("acme");
+    let video = acme.ordered(&whale()).await;
+    assert_eq!(world.held("route:first"), 400_000);
+    tamper(&world, "route:first", 0);
+    let (mut asked, _) = slow.accept().await.unwrap();
+    asked.write_all(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    eventually("its refusal cannot be written down", || contradicted(&world, 2)).await;
+    assert_eq!((world.orders(), world.jobs_in("submitting"), world.held("tenant:acme")), (0, 1, 400_000));
+    assert_eq!(acme.video(id(&video)).await["status"], "queued");
+
+    tamper(&world, "route:first", 400_000);
+    eventually("the next is asked", || world.orders() == 1).await;
+    eventually("it has it", || world.jobs_in("submitting") == 0).await;
+    tamper(&world, "gateway", 0);
+    world.turn_clock(Duration::from_secs(600));
+    eventually("its end cannot be written down", || contradicted(&world, 3)).await;
+    assert_eq!((world.held("tenant:acme"), world.spent("tenant:acme"), world.spent("gateway")), (400_000, 0, 0));
+    tamper(&world, "gateway", 400_000);
+    world.turn_gateways_clock(Duration::from_secs(600));
+    assert_eq!(acme.ended(id(&video)).await["route"], "second");
+    world.expect_error("the books contradict themselves");
+    world.expect_error("an outcome cannot be written down yet");
+    world.end().await;
 }
 
 // ── Evidence that it was not taken ──

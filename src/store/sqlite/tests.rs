@@ -14,7 +14,7 @@ use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::job::{Event, State, step};
 use crate::store::contract::{Folder, NOON, Wish, block_on};
-use crate::store::{Facts, OpenError, Store as _, StoreError};
+use crate::store::{ApplyError, Facts, OpenError, Store as _, StoreError};
 
 fn open(folder: &Folder) -> Sqlite {
     Sqlite::open(&folder.file()).unwrap()
@@ -305,6 +305,34 @@ fn an_audit_finds_what_was_tampered_with() {
         drop(store);
         Connection::open(folder.file()).unwrap().execute_batch(sql).unwrap();
         assert_ne!(block_on(open(&folder).audit()), Ok(Vec::new()), "{sql}");
+    }
+}
+
+#[test]
+fn what_would_leave_less_than_nothing_is_not_written_and_nothing_of_it_stays() {
+    for sql in [
+        "UPDATE balances SET held_microusd = held_microusd - 1 WHERE account = 'gateway'",
+        "UPDATE balances SET spent_microusd = 9223372036854775807 WHERE account = 'route:north'",
+        "UPDATE in_flight SET jobs = 0 WHERE account = 'tenant:acme'",
+        "DELETE FROM bookings",
+    ] {
+        let folder = Folder::new();
+        let store = open(&folder);
+        let (job, attempt) = Wish::plain().parts();
+        let job = block_on(store.open_job(job, attempt)).unwrap();
+        let accept = step(State::Submitting, Event::Accepted).unwrap();
+        let job = block_on(store.apply(&job, accept, Facts { upstream_id: Some("up-1".to_owned()), ..Facts::default() }, NOON)).unwrap();
+        Connection::open(folder.file()).unwrap().execute_batch(sql).unwrap();
+        let all = "SELECT group_concat(account || held_microusd || ' ' || spent_microusd) || (SELECT group_concat(account || jobs) FROM in_flight)
+            || (SELECT count(*) FROM ledger) || (SELECT state || version FROM jobs) FROM balances";
+        let as_it_is = || Connection::open(folder.file()).unwrap().query_row(all, [], |row| row.get::<_, String>(0)).unwrap();
+        let before = as_it_is();
+
+        let finish = step(State::Accepted, Event::Finished).unwrap();
+        let refused = block_on(store.apply(&job, finish, Facts::default(), NOON));
+        assert!(matches!(refused, Err(ApplyError::Store(StoreError::Damaged(_)))), "{sql}: {refused:?}");
+        assert_eq!(as_it_is(), before, "{sql}");
+        assert_eq!(block_on(store.job(&job.tenant, job.id)), Ok(Some(job)), "{sql}");
     }
 }
 
