@@ -47,6 +47,27 @@ async fn the_operator_is_told_once_of_money_that_nothing_explains_and_of_budgets
     world.end().await;
 }
 
+/// A clip of 0.40 does not fit twice under 0.50, and what is left is of use to nobody.
+#[tokio::test]
+async fn the_operator_is_told_once_that_a_cap_of_its_own_refuses_clips() {
+    let small = "budget = { cap = \"0.50\" }";
+    for (of_route, of_gateway, id) in [(small, "", "route:openai/"), ("", "[budget]\ncap = \"0.50\"", "gateway/")] {
+        let endpoint = Endpoint::open().await;
+        let policy = [openai("openai", of_route), tenant("acme", ""), of_gateway.to_owned(), alerts(&endpoint)];
+        let world = World::start(&policy).await;
+        let acme = world.tenant("acme");
+        acme.made(&whale()).await;
+        for _ in 0..2 {
+            assert_eq!(acme.wish(&whale()).await.status, 429);
+        }
+        let told = types(&endpoint.heard(2).await);
+        assert_eq!(told["budget.exhausted"]["cap"], "0.50", "{told:?}");
+        assert!(told["budget.exhausted"]["id"].as_str().unwrap().starts_with(id), "{told:?}");
+        assert_eq!(told["budget.warning"]["percent"], 80);
+        world.end().await;
+    }
+}
+
 #[tokio::test]
 async fn a_route_that_refuses_its_key_keeps_its_jobs_and_its_operator_is_told() {
     let endpoint = Endpoint::open().await;
