@@ -204,10 +204,15 @@ impl Site {
 
     /// Waits until every job has ended.
     pub async fn until_quiet(&self) {
+        self.until_quiet_for(PATIENCE).await;
+    }
+
+    /// Likewise, for so long.
+    pub async fn until_quiet_for(&self, patience: Duration) {
         let open = "SELECT count(*) FROM jobs WHERE ended_at_ms IS NULL";
         let began = Instant::now();
         while self.number(open) > 0 {
-            assert!(began.elapsed() < PATIENCE, "these never end: {:?}", self.open_jobs());
+            assert!(began.elapsed() < patience, "these never end: {:?}", self.open_jobs());
             tokio::time::sleep(GLANCE).await;
         }
     }
