@@ -64,8 +64,10 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, making: Making, request: 
     }
     let mut fingerprint = None;
     let made = make(gw, &caller, making, request, &sending, &mut fingerprint).await;
-    if made.as_ref().is_err_and(Refusal::invites_again) {
-        sending.refused(gw, &caller.tenant.name, fingerprint);
+    if let Err(why) = &made
+        && why.invites_again()
+    {
+        sending.refused(gw, &caller.tenant.name, fingerprint, why);
     }
     made
 }

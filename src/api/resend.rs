@@ -65,9 +65,11 @@ impl Sending {
         self.sent.unwrap_or(0)
     }
 
-    /// The request was refused with an invitation to come back: its resend will be no sign of a lost answer.
-    pub fn refused(&self, gw: &Gateway, tenant: &TenantName, fingerprint: Option<[u8; 32]>) {
-        if let (None, Some(sent)) = (&self.key, self.sent) {
+    /// The request was refused with an invitation to come back: its resend will be no sign of a lost answer. But a
+    /// resend whose books failed may have an earlier job all the same: nobody could look, and the next has to.
+    pub fn refused(&self, gw: &Gateway, tenant: &TenantName, fingerprint: Option<[u8; 32]>, why: &Refusal) {
+        let blind = self.resend() > 0 && matches!(why, Refusal::Unavailable(_));
+        if let (None, Some(sent), false) = (&self.key, self.sent, blind) {
             gw.sendings.refused(tenant, fingerprint, sent, gw.clock.now());
         }
     }
