@@ -29,12 +29,13 @@ pub struct Books {
 }
 
 /// What is enough for tests, and gentle on the machine.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "listen_addresses = ''",
     "max_connections = 120",
     "shared_buffers = '32MB'",
     "max_wal_size = '256MB'",
     "fsync = on",
+    "recovery_init_sync_method = syncfs",
     "full_page_writes = on",
     "synchronous_commit = on",
     "log_min_messages = 'warning'",

@@ -154,10 +154,9 @@ async fn a_clip_is_paid_from_the_period_in_which_it_was_ordered() {
     let world = World::at_speed(1, &[openai("openai", ""), tenant("acme", "budget = { cap = \"1.00\", per = \"day\" }")]).await;
     let acme = world.tenant("acme");
     let balances = || {
-        let books = world.books();
         let select = "SELECT held_microusd, spent_microusd FROM balances WHERE account = 'tenant:acme' ORDER BY period";
-        let mut rows = books.prepare(select).unwrap();
-        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect::<Vec<(i64, i64)>>()
+        let rows = world.books().rows(select);
+        rows.iter().map(|row| (row[0].parse().unwrap(), row[1].parse().unwrap())).collect::<Vec<(i64, i64)>>()
     };
 
     let late = acme.ordered(&json!({ "prompt": "a whale", "seconds": "8" })).await;

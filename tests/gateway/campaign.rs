@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use filmgate::simulator::Faults;
@@ -17,7 +18,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::client::{Answer, Client};
+use crate::cluster::Cluster;
 use crate::process::{Process, Site, eventually};
+use crate::shared_cluster::Emptied;
 use crate::world::{azure, id, key_of, openai, tenant};
 
 /// From the start of a process to the latest instant of its death.
@@ -42,11 +45,17 @@ const HASTY: &str = "submit_timeout = \"3s\"\nunknown = { grace = \"5s\" }";
 
 /// Runs so many cycles, in lanes; `cycle` is one, from the start of a gateway to its death.
 pub async fn run(name: &str, cycles: usize, cycle: impl AsyncFn(&mut Lane) + Copy) {
+    run_on(|| None, name, cycles, cycle).await;
+}
+
+/// Likewise, with the books of each lane in a server of its own, if there is one.
+pub async fn run_on(server: impl Fn() -> Option<Cluster>, name: &str, cycles: usize, cycle: impl AsyncFn(&mut Lane) + Copy) {
     let (seed, began) = (seed(), Instant::now());
     eprintln!("{name}: {cycles} cycles, CAMPAIGN_SEED={seed}");
+    let server = &server;
     let lanes = (0..cycles.div_ceil(CYCLES_OF_A_LANE)).map(|number| async move {
         let _seat = LANES_AT_ONCE.acquire().await.unwrap();
-        let mut lane = Lane::new(name, seed, number).await;
+        let mut lane = Lane::new(server(), name, seed, number).await;
         for _ in 0..CYCLES_OF_A_LANE.min(cycles - number * CYCLES_OF_A_LANE) {
             lane.cycle += 1;
             cycle(&mut lane).await;
@@ -135,7 +144,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    async fn new(name: &str, seed: u64, number: usize) -> Self {
+    async fn new(server: Option<Cluster>, name: &str, seed: u64, number: usize) -> Self {
         let unlimited = "budget = { cap = \"unlimited\" }";
         let policy = [
             openai("first", HASTY),
@@ -146,8 +155,10 @@ impl Lane {
             tenant("berlin", unlimited),
             tenant("capped", "budget = { cap = \"8.00\" }"),
         ];
+        let books = server.map(|server| Emptied::on(Arc::new(server)));
+        let site = Site::with(1_000, 0, &policy, books).await;
         Self {
-            site: Site::new(1_000, 0, &policy).await,
+            site,
             dice: Dice(seed.wrapping_add(u64::try_from(number).unwrap() << 32)),
             cycle: 0,
             name: format!("{name}, CAMPAIGN_SEED={seed}, lane {number}"),
@@ -158,6 +169,11 @@ impl Lane {
             wished: HashMap::new(),
             ended: HashMap::new(),
         }
+    }
+
+    /// The PostgreSQL server that has this lane's books.
+    pub fn server(&self) -> &Cluster {
+        &self.site.server.as_ref().expect("a campaign on PostgreSQL").cluster
     }
 
     /// Where a failure happened.
@@ -264,7 +280,7 @@ impl Lane {
     /// What must hold at every instant, whoever is dead: no account is over its cap or below nothing, what
     /// has ended stays as it is, and every job on the bill is one that the books pay for or hold for.
     pub fn look_at_the_books(&mut self) {
-        if !self.site.path("books/books.db").exists() {
+        if self.site.has_no_books() {
             assert_eq!(self.site.simulator.bill().total_microusd, 0);
             return;
         }
@@ -272,14 +288,12 @@ impl Lane {
         let wrong =
             "SELECT count(*) FROM balances WHERE held_microusd < 0 OR spent_microusd < 0 OR held_microusd + spent_microusd > cap_microusd";
         let bill = self.site.simulator.bill();
-        let books = self.site.books_left_behind();
-        let wrong: i64 = books.query_row(wrong, [], |row| row.get(0)).unwrap_or_else(|why| panic!("{place}: {why}"));
-        assert_eq!(wrong, 0, "{place}: over a cap, or below nothing");
-        let mut rows = books.prepare("SELECT id, state, upstream_id, prompt, cost_microusd FROM jobs").unwrap();
-        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))).unwrap();
+        assert_eq!(self.site.rows_left_behind(wrong), [["0"]], "{place}: over a cap, or below nothing");
         let (mut known, mut open) = (HashMap::new(), HashMap::<String, usize>::new());
-        for row in rows {
-            let (id, state, upstream_id, prompt, cost): (String, String, Option<String>, String, Option<i64>) = row.unwrap();
+        for row in self.site.rows_left_behind("SELECT id, state, upstream_id, prompt, cost_microusd FROM jobs") {
+            let [id, state, upstream_id, prompt, cost] = row.try_into().unwrap();
+            let cost: Option<i64> = cost.parse().ok();
+            let upstream_id = Some(upstream_id).filter(|id| !id.is_empty());
             if let Some(cost) = cost {
                 let end = (state.clone(), cost);
                 let before = self.ended.entry(id).or_insert_with(|| end.clone());
@@ -372,7 +386,7 @@ async fn calls_until_answered(mut gate: watch::Receiver<Option<SocketAddr>>, cal
 fn invites(answer: &Answer) -> bool {
     match answer.refusal().as_str() {
         "429 insufficient_quota -" => false,
-        "429 rate_limit_exceeded -" | "503 no_route_available -" | "409 idempotency_key_in_use -" => true,
+        "429 rate_limit_exceeded -" | "503 no_route_available -" | "503 ledger_unavailable -" | "409 idempotency_key_in_use -" => true,
         other => panic!("nobody should be told {other}: {answer:?}"),
     }
 }

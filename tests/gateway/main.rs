@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod books;
 mod bucket;
 mod campaign;
 mod client;
@@ -48,6 +49,7 @@ mod operating;
 mod crashing;
 mod killing;
 mod replicated;
+mod database_killed;
 mod power;
 mod starving;
 mod draining;

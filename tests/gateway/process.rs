@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use filmgate::simulator::{self, Simulator};
 use rusqlite::config::DbConfig;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags};
 
+use crate::books::rows_of;
 use crate::client::Client;
 use crate::cluster::query;
 use crate::shared_cluster::Emptied;
@@ -47,7 +47,8 @@ impl Site {
         Self::with(speed, clip_bytes_min, policy, Some(server)).await
     }
 
-    async fn with(speed: u32, clip_bytes_min: u64, policy: &[String], server: Option<Emptied>) -> Self {
+    /// Likewise, with books in PostgreSQL if there are some.
+    pub async fn with(speed: u32, clip_bytes_min: u64, policy: &[String], server: Option<Emptied>) -> Self {
         let simulator = simulator::start(simulator::Settings { speed, clip_bytes_min, ..simulator::Settings::default() }).await.unwrap();
         let site = Self { simulator, server, folder: Folder::new() };
         std::fs::write(site.policy_file(), site.policy(policy)).unwrap();
@@ -174,13 +175,26 @@ impl Site {
         books
     }
 
+    /// Whether no gateway has come to making books yet.
+    pub fn has_no_books(&self) -> bool {
+        match &self.server {
+            None => !self.path("books/books.db").exists(),
+            Some(_) => self.rows("SELECT to_regclass('ledger')") == [[""]],
+        }
+    }
+
+    /// What the books answer that a dead gateway left.
+    pub fn rows_left_behind(&self, select: &str) -> Vec<Vec<String>> {
+        if self.server.is_some() { self.rows(select) } else { rows_of(&self.books_left_behind(), select) }
+    }
+
     /// What became of the jobs of an intent, for who has to find out what went wrong.
     pub fn jobs_of(&self, intent: &str) -> Vec<String> {
-        let books = self.books_left_behind();
-        let select = "SELECT concat_ws(' ', id, state, route, attempts, upstream_id, error_code, attempted_at_ms, ended_at_ms)
-            FROM jobs WHERE prompt LIKE '%#intent:' || ?1";
-        let mut rows = books.prepare(select).unwrap();
-        rows.query_map([intent], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        let select = format!(
+            "SELECT concat_ws(' ', id, state, route, attempts, upstream_id, error_code, attempted_at_ms, ended_at_ms)
+            FROM jobs WHERE prompt LIKE '%#intent:{intent}'"
+        );
+        self.rows_left_behind(&select).concat()
     }
 
     /// The rows that `SELECT` answers, as text; nothing is an empty text.
@@ -188,12 +202,7 @@ impl Site {
         if let Some(server) = &self.server {
             return query(&server.books.address, select);
         }
-        let books = self.books();
-        let mut rows = books.prepare(select).unwrap_or_else(|why| panic!("{select}: {why}"));
-        let columns = rows.column_count();
-        let text = |row: &Row<'_>, column| row.get_ref(column).map(as_text);
-        let rows = rows.query_map([], |row| (0..columns).map(|column| text(row, column)).collect()).unwrap();
-        rows.map(Result::unwrap).collect()
+        rows_of(&self.books(), select)
     }
 
     /// What `SELECT` answers in its one number.
@@ -256,15 +265,6 @@ impl Site {
         let anywhere = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let settings = filmgate::Settings { config: self.policy_file(), listen: anywhere, admin: anywhere, reconcile_only: false };
         filmgate::start(settings).await.unwrap_or_else(|why| panic!("{why:?}"))
-    }
-}
-
-fn as_text(value: ValueRef<'_>) -> String {
-    match value {
-        ValueRef::Null => String::new(),
-        ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => number.to_string(),
-        ValueRef::Text(text) | ValueRef::Blob(text) => String::from_utf8_lossy(text).into_owned(),
     }
 }
 

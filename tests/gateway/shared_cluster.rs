@@ -9,7 +9,7 @@ use crate::cluster::{Books, Cluster};
 pub struct Emptied {
     /// Where they are.
     pub books: Books,
-    cluster: Arc<Cluster>,
+    pub cluster: Arc<Cluster>,
 }
 
 impl Emptied {
@@ -20,6 +20,11 @@ impl Emptied {
         let cluster = shared.upgrade().unwrap_or_else(|| Arc::new(Cluster::start()));
         *shared = Arc::downgrade(&cluster);
         drop(shared);
+        Self::on(cluster)
+    }
+
+    /// New ones on that server.
+    pub fn on(cluster: Arc<Cluster>) -> Self {
         Self { books: cluster.books(), cluster }
     }
 }

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use filmgate::simulator::{self, Faults, Outcome, Simulator};
 use filmgate::{Running, Settings};
-use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 
+use crate::books::Books;
 use crate::client::{Answer, Client};
 
 /// Clips of 4 s are then made in less than a tenth of a second.
@@ -37,6 +37,7 @@ pub struct World {
     gateway: Option<Running>,
     pub simulator: Simulator,
     folder: Folder,
+    books: Books,
     log: Log,
     expected_errors: Vec<&'static str>,
     bills_failed: bool,
@@ -62,10 +63,12 @@ impl World {
         let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_ansi(false).with_writer(log.clone()).finish();
         let capture = tracing::subscriber::set_default(subscriber);
         let simulator = simulator::start(settings).await.unwrap();
+        let folder = Folder::new();
         let mut world = Self {
             gateway: None,
             simulator,
-            folder: Folder::new(),
+            books: Books::new(folder.0.join("books.db")),
+            folder,
             log,
             expected_errors: Vec::new(),
             bills_failed: false,
@@ -144,9 +147,7 @@ impl World {
 
     /// Writes the file, and leaves it to the gateway to notice.
     pub fn write_policy(&self, policy: &[String]) {
-        let mut text = "[server]\ndrain = \"10s\"\n[store]\nurl = \"sqlite:books.db\"\n".to_owned();
-        let store = self.folder.0.join("books.db");
-        text = text.replace("books.db", &store.display().to_string());
+        let mut text = format!("[server]\ndrain = \"10s\"\n{}", self.books.policy(&self.folder.0));
         for part in policy {
             writeln!(text, "{part}").unwrap();
         }
@@ -169,14 +170,14 @@ impl World {
 
     // ── The books ──
 
-    /// The database file, for looking only.
-    pub fn books(&self) -> Connection {
-        Connection::open_with_flags(self.folder.0.join("books.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+    /// The books, for looking only.
+    pub fn books(&self) -> &Books {
+        &self.books
     }
 
     /// What `SELECT` answers in its one number.
     pub fn number(&self, select: &str) -> i64 {
-        self.books().query_row(select, [], |row| row.get(0)).unwrap_or_else(|why| panic!("{select}: {why}"))
+        self.books.number(select)
     }
 
     /// Micro-dollars that an account (`tenant:acme`, `route:openai`, `gateway`) has spent, over all periods.
@@ -278,12 +279,10 @@ impl World {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        let books = self.books();
         let select = "SELECT id, state, (SELECT upstream_id FROM attempts WHERE attempts.id = jobs.attempt), price_microusd,
             (SELECT sum(amount_microusd) FROM ledger WHERE job_id = jobs.id AND kind IN ('settle', 'adjust') AND ended_at_ms IS NOT NULL),
             (SELECT count(*) FROM ledger WHERE job_id = jobs.id AND kind = 'release') FROM jobs";
-        let mut rows = books.prepare(select).unwrap();
-        rows.query_map([], Entry::read).unwrap().map(Result::unwrap).collect()
+        self.books.rows(select).iter().map(|row| Entry::read(row)).collect()
     }
 
     fn read_log(&self) {
@@ -323,10 +322,10 @@ struct Entry {
 }
 
 impl Entry {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (settled, released): (Option<i64>, bool) = (row.get(4)?, row.get(5)?);
-        let settled = settled.or(released.then_some(0));
-        Ok(Self { id: row.get(0)?, state: row.get(1)?, upstream_id: row.get(2)?, price: row.get(3)?, settled })
+    fn read(row: &[String]) -> Self {
+        let upstream_id = Some(row[2].clone()).filter(|id| !id.is_empty());
+        let settled = row[4].parse().ok().or((row[5] != "0").then_some(0));
+        Self { id: row[0].clone(), state: row[1].clone(), upstream_id, price: row[3].parse().unwrap(), settled }
     }
 }
 
