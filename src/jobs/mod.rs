@@ -6,6 +6,7 @@
 //! `keeper` removes what the archive has kept for long enough, `notifier` tells webhooks, and `lookout`
 //! finds what the operator's is told. All of them can be killed at any instant; what they were doing is done again, and doing it again costs a question.
 
+mod account;
 mod adopt;
 mod advance;
 mod archiving;
@@ -36,6 +37,7 @@ use tracing::error;
 
 use crate::gateway::Gateway;
 
+pub use self::account::Account;
 pub use self::bind::{Bound, Evidence, bind};
 pub use self::pages::{by_our_clock, read as read_page};
 pub use self::replay::replay;

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::adopt::{Adoption, Scene, adopt, listed_looks, looks};
+use super::account::Account;
+use super::adopt::{Adoption, Scene, adopt, could_be, turned_up};
 use super::pages;
 use super::sweeper::{apply, end, give_up};
 use crate::clock::Timestamp;
@@ -103,46 +104,54 @@ impl Readings {
 /// Looks for a route's unknown attempts in its list.
 pub async fn look_for(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), StoreError> {
     let now = gw.clock.now();
+    let account = Account::of(gw, route);
     for charge in readings.ripe(route, now) {
-        suspend(gw, charge).await?;
+        suspend(gw, &account, charge).await?;
     }
     let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
-    let let_go = gw.store.let_go(&route.name, now.before(LOOKED_FOR)).await?;
-    if unknown.is_empty() && (let_go.is_empty() || readings.was_lately(&route.name, now)) {
+    let gone = account.gone(gw, now.before(LOOKED_FOR)).await?;
+    if unknown.is_empty() && (gone.is_empty() || readings.was_lately(&route.name, now)) {
         return Ok(());
     }
-    let Some(list) = read(gw, route, unknown.iter().chain(&let_go)).await else {
+    let Some(list) = read(gw, route, unknown.iter().chain(&gone)).await else {
         for job in &unknown {
             give_up(gw, route, job, route.unknown.written_off()).await;
         }
         return Ok(());
     };
-    // In this order: an attempt that is accepted meanwhile is seen on the wire, or by its id, or both.
-    let submitting = gw.store.in_state(State::Submitting, &route.name).await?;
+    // In the order of an attempt's life: one that goes on meanwhile is seen where it was, or where it is, or in both.
+    let mut submitting = gw.store.in_state(State::Submitting, &route.name).await?;
+    let since = gw.store.in_state(State::Unknown, &route.name).await?;
+    submitting.extend(since.into_iter().filter(|job| !unknown.iter().any(|known| known.id == job.id)));
+    let rivals = account.rivals(gw).await?;
+    let gone = account.gone(gw, now.before(LOOKED_FOR)).await?;
     let ids: Vec<String> = list.jobs.iter().map(|job| job.upstream_id.clone()).collect();
-    let taken = gw.store.known_upstream_ids(&route.name, &ids).await?;
+    let taken = account.taken(gw, &ids).await?;
     let (timeout, shared_account) = (route.submit_timeout, route.unknown.shared_account);
-    let scene = Scene { unknown: &unknown, submitting: &submitting, listed: &list.jobs, taken: &taken, timeout, shared_account };
+    let scene = Scene {
+        unknown: &unknown,
+        submitting: &submitting,
+        rivals: &rivals,
+        gone: &gone,
+        listed: &list.jobs,
+        taken: &taken,
+        timeout,
+        shared_account,
+    };
     let adoption = adopt(&scene);
     take_over(gw, readings, route, &adoption).await;
     for (job, extra) in &adoption.extra {
         readings.extra(route, job, extra, "made and charged, and one more than was ordered");
     }
+    let free = adoption.free(&scene);
     if !shared_account {
-        for job in &let_go {
-            let late = |listed: &&ListedJob| {
-                !taken.contains(&listed.upstream_id)
-                    && !adoption.pairs.iter().any(|(_, adopted)| adopted.upstream_id == listed.upstream_id)
-                    && listed_looks(listed) == Some(looks(job))
-                    && listed.created_at >= job.attempted_at.before(Duration::from_secs(1))
-            };
-            if let Some(late) = list.jobs.iter().find(late) {
-                readings.extra(route, job, late, "made and charged after its hold had been released");
-            }
+        for (job, late) in turned_up(&scene, &free) {
+            readings.extra(route, job, late, "made and charged after its hold had ended");
         }
     }
     for job in unknown.iter().filter(|job| !adoption.pairs.iter().any(|(adopted, _)| adopted.id == job.id)) {
-        if is_absent(gw, readings, route, job, &list, now) {
+        let may_be_there = free.iter().any(|listed| could_be(job, listed, timeout));
+        if !may_be_there && is_absent(gw, readings, route, job, &list, now) {
             readings.forget(job.id);
             end(gw, job, Event::Absent, "upstream_unavailable", "The provider never took this video.").await;
         } else {
@@ -165,8 +174,9 @@ async fn take_over(gw: &Gateway, readings: &Readings, route: &Route, adoption: &
 }
 
 /// Writes down a charge that is nobody's; nothing, if an attempt explains it after all.
-async fn suspend(gw: &Gateway, charge: Unexplained) -> Result<(), StoreError> {
-    if gw.store.suspend(charge.clone()).await? {
+async fn suspend(gw: &Gateway, account: &Account, charge: Unexplained) -> Result<(), StoreError> {
+    let is_explained = !account.taken(gw, std::slice::from_ref(&charge.upstream_id)).await?.is_empty();
+    if !is_explained && gw.store.suspend(charge.clone()).await? {
         let Unexplained { route, upstream_id, amount, .. } = charge;
         error!(
             route.name = %route, upstream.id = upstream_id, amount_microusd = amount.get(),

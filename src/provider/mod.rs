@@ -27,7 +27,7 @@ mod openai;
 mod openai_compatible;
 
 /// Where a route's upstream is, and how we prove who we are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Scheme, authority and path prefix, without a trailing slash: `https://api.openai.com/v1`.
     pub base_url: String,

@@ -90,6 +90,7 @@ const CASES: &[(&str, Case)] = &[
     ("what nobody can explain is in suspense once", |w| Box::pin(corrections::unexplained(w))),
     ("a correction is a line of its own", |w| Box::pin(corrections::corrections(w))),
     ("a released job that was made after all is paid for", |w| Box::pin(corrections::found_after_all(w))),
+    ("a job that counts as spent may turn up", |w| Box::pin(corrections::given_up(w))),
     ("what a person decides is noted in the ledger", |w| Box::pin(corrections::notes(w))),
     ("a job that is found takes its charge out of suspense", |w| Box::pin(corrections::found_in_suspense(w))),
     ("books from a backup say so until somebody has looked", |w| Box::pin(reconcile::mode(w))),

@@ -94,8 +94,8 @@ pub trait Store: Send + Sync {
     /// The jobs of a route that are in `state`, oldest first.
     async fn in_state(&self, state: State, route: &RouteName) -> Result<Vec<Arc<Job>>, StoreError>;
 
-    /// The jobs of a route that were attempted since `since` and released on a conclusion, not on an answer: their
-    /// upstream may turn out to have made them. Oldest first.
+    /// The jobs of a route that were attempted since `since` and ended on a conclusion, not on an answer: their
+    /// upstream may turn out to have made them. Those that count as spent have a cost. Oldest first.
     async fn let_go(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Arc<Job>>, StoreError>;
 
     /// Which of these upstream ids already belong to an attempt on this route.

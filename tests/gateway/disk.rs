@@ -254,3 +254,27 @@ async fn a_second_gateway_on_the_same_books_refuses_to_start() {
     assert!(log.contains("another gateway is running on this database") && log.contains("books.db"), "{log}");
     assert_eq!(order(&gateway.tenant("acme")).await.status, 200, "and the first one goes on");
 }
+
+/// Somebody removes the books of a gateway that runs: nothing more is bought that would be forgotten with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn books_that_are_removed_under_a_gateway_take_no_more_orders() {
+    for what in ["books/books.db", "books/books.db-wal"] {
+        let site = Site::new(1_000, 0, &[openai("studio", ""), tenant("acme", "")]).await;
+        let gateway = site.gateway().await;
+        let acme = gateway.tenant("acme");
+        let video = order(&acme).await.ok().json();
+        site.until_quiet().await;
+        std::fs::rename(site.path(what), site.path("moved")).unwrap();
+        for _ in 0..3 {
+            assert_eq!(order(&acme).await.refusal(), "503 ledger_unavailable -", "{what}");
+        }
+        assert_eq!(site.simulator.bill().jobs.len(), 1);
+        assert_eq!(store_up(&gateway).await, "0");
+        assert!(gateway.process.log().contains("was removed or replaced while it was open"), "{}", gateway.process.log());
+        assert_eq!(acme.get(&format!("/v1/videos/{}", id(&video))).await.status, 200, "what is known can be read");
+        std::fs::rename(site.path("moved"), site.path(what)).unwrap();
+        order(&acme).await.ok();
+        site.until_quiet().await;
+        site.settle_up();
+    }
+}

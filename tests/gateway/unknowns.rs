@@ -150,3 +150,100 @@ async fn a_lost_job_that_its_provider_knows_again_is_paid_for_whatever_policy_sa
     assert_eq!((world.spent("tenant:acme"), world.bill()), (400_000, 400_000));
     world.end().await;
 }
+
+/// Two tenants wish the same, and nobody can tell whose clip is whose: not at once, and not because one of them is
+/// given up before the other.
+#[tokio::test]
+async fn equal_wishes_of_two_tenants_are_neither_absent_nor_swapped() {
+    let hasty = "submit_timeout = \"1s\"\nunknown = { grace = \"1s\", give_up = \"1h\", counts_as = \"free\" }";
+    let mut world = World::start(&[openai("openai", hasty), tenant("acme", ""), tenant("rival", "")]).await;
+    let (acme, rival) = (world.tenant("acme"), world.tenant("rival"));
+    world.misbehave(script([Fault::AcceptThenCut, Fault::AcceptThenCut]));
+    acme.ordered(&whale()).await;
+    world.turn_clock(Duration::from_secs(30));
+    rival.ordered(&whale()).await;
+    world.turn_clock(Duration::from_secs(10));
+    acme.made(&json!({ "prompt": "a younger whale", "seconds": "4" })).await;
+    read_again_and_again(&world).await;
+    assert_eq!((world.jobs_in("unknown"), world.held("tenant:acme"), world.held("tenant:rival")), (2, 400_000, 400_000));
+
+    world.expect_error("written off without evidence");
+    world.turn_clock(Duration::from_secs(3_575));
+    eventually("the older one is given up", || world.jobs_in("unknown") == 1).await;
+    read_again_and_again(&world).await;
+    assert_eq!(world.jobs_in("unknown"), 1, "its clip may be either");
+    world.expect_suspense(800_000);
+    world.turn_clock(Duration::from_secs(60));
+    eventually("both are given up", || world.jobs_in("unknown") == 0).await;
+    for _ in 0..2 {
+        world.turn_clock(Duration::from_secs(700));
+        read_again_and_again(&world).await;
+    }
+    eventually("both clips are in suspense", || world.number("SELECT count(*) FROM ledger WHERE kind = 'suspense'") == 2).await;
+    world.end().await;
+}
+
+/// A text's and a remix's clips look the same in a list: as long as one of them may be the text's, it is not absent.
+#[tokio::test]
+async fn an_attempt_that_counts_as_spent_explains_the_clip_that_turns_up() {
+    let hasty = "submit_timeout = \"1s\"\nunknown = { grace = \"1s\", give_up = \"1h\" }";
+    let mut world = World::start(&[openai("openai", hasty), tenant("acme", "")]).await;
+    let acme = world.tenant("acme");
+    let source = acme.made(&json!({ "prompt": "an older whale", "seconds": "4" })).await;
+    world.misbehave(script([Fault::AcceptThenCut, Fault::AcceptThenCut]));
+    acme.ordered(&whale()).await;
+    let remix = acme.client.post(&format!("/v1/videos/{}/remix", id(&source)), &json!({ "prompt": "a whale" })).await;
+    assert_eq!(remix.status, 200, "{remix:?}");
+    world.turn_clock(Duration::from_secs(10));
+    acme.made(&json!({ "prompt": "a younger whale", "seconds": "4" })).await;
+    read_again_and_again(&world).await;
+    assert_eq!((world.jobs_in("unknown"), world.held("tenant:acme")), (2, 800_000));
+
+    world.expect_error("written off without evidence");
+    world.turn_clock(Duration::from_secs(3_700));
+    eventually("both are given up", || world.jobs_in("unknown") == 0).await;
+    for _ in 0..2 {
+        world.turn_clock(Duration::from_secs(700));
+        read_again_and_again(&world).await;
+    }
+    assert_eq!(world.number("SELECT count(*) FROM ledger WHERE kind = 'suspense'"), 0);
+    assert_eq!(world.spent("tenant:acme"), world.bill());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn two_routes_to_one_account_never_take_one_clip_twice() {
+    let hasty = "submit_timeout = \"1s\"\nunknown = { grace = \"1s\", give_up = \"1h\" }";
+    let south = openai("south", hasty).replace("sk-test-south", "sk-test-north");
+    let rules = "[[rules]]\nwhen = { tenant = \"rival\" }\nroutes = [\"south\"]\n[[rules]]\nroutes = [\"north\"]".to_owned();
+    let mut world = World::start(&[openai("north", hasty), south, rules, tenant("acme", ""), tenant("rival", "")]).await;
+    let (acme, rival) = (world.tenant("acme"), world.tenant("rival"));
+    world.misbehave(script([Fault::AcceptThenCut, Fault::AcceptThenCut, Fault::AcceptThenCut, Fault::AcceptThenCut]));
+    let alone = acme.ordered(&json!({ "prompt": "a seal", "seconds": "4" })).await;
+    let other = rival.ordered(&json!({ "prompt": "a walrus", "seconds": "4" })).await;
+    acme.ordered(&whale()).await;
+    rival.ordered(&whale()).await;
+    world.turn_clock(Duration::from_secs(10));
+    acme.made(&json!({ "prompt": "a younger whale", "seconds": "4" })).await;
+    read_again_and_again(&world).await;
+    for (client, video) in [(&acme, &alone), (&rival, &other)] {
+        assert_eq!(client.ended(id(video)).await["status"], "completed", "what looks like no other is found");
+    }
+    assert_eq!((world.jobs_in("unknown"), world.held("tenant:acme"), world.held("tenant:rival")), (2, 400_000, 400_000));
+
+    world.expect_error("written off without evidence");
+    world.turn_clock(Duration::from_secs(3_700));
+    eventually("both are given up", || world.jobs_in("unknown") == 0).await;
+    world.turn_clock(Duration::from_secs(700));
+    read_again_and_again(&world).await;
+    assert_eq!(world.number("SELECT count(*) FROM ledger WHERE kind = 'suspense'"), 0);
+    assert_eq!(world.spent("tenant:acme") + world.spent("tenant:rival"), world.bill());
+    world.end().await;
+}
+
+/// Long enough for absence to be concluded, if it is to be.
+async fn read_again_and_again(world: &World) {
+    let before = world.simulator.stats().count("list");
+    world.tenant("acme").made(&json!({ "prompt": format!("a whale after {before} readings"), "seconds": "4" })).await;
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+}

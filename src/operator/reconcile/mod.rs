@@ -20,6 +20,7 @@ use super::walk::walk;
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::id::RouteName;
+use crate::jobs::Account;
 use crate::money::MicroUsd;
 use crate::policy::Route;
 use crate::store::{StoreError, Unexplained};
@@ -109,9 +110,10 @@ async fn look(gw: &Gateway, route: &Route, asked: &Asked) -> Result<RouteReport,
     let bill = asked.bill.as_ref().filter(|(billed, _)| *billed == route.name).map(|(_, lines)| lines.as_slice());
     let listed = walked.iter().flat_map(|walk| &walk.jobs).map(|job| job.upstream_id.clone());
     let ids: Vec<String> = listed.chain(bill.into_iter().flatten().map(|line| line.upstream_id.clone())).collect();
-    let mut known = gw.store.known_upstream_ids(&route.name, &ids).await?;
+    let account = Account::of(gw, route);
+    let mut known = account.taken(gw, &ids).await?;
     // Whether it is explained is told of suspense, once.
-    known.extend(gw.store.charged(&route.name, &ids).await?);
+    known.extend(account.charged(gw, &ids).await?);
     let bill = bill.map(|lines| Bill { lines, since: asked.since });
     let mut report = compare(route, walked.as_ref(), &booked, &known, bill.as_ref(), gw.clock.now(), since);
     // On an account that others use too, what nobody here knows is theirs.

@@ -45,6 +45,14 @@ pub(super) fn compile(file: &BTreeMap<Placed<String>, file::Route>, pass: &mut P
     if !routes.is_empty() && routes.values().all(|route| !route.enabled) {
         pass.warnings.push("every route is disabled: nothing can make a clip".to_owned());
     }
+    for (i, route) in routes.values().enumerate() {
+        if let Some(twin) = routes.values().take(i).find(|twin| twin.endpoint == route.endpoint && !route.simulated && !twin.simulated) {
+            pass.warnings.push(format!(
+                "`routes.{}` and `routes.{}` are one account: each counts only its own against its limits and its budget, and a lost answer is found again only if no other route was asked for the same",
+                twin.name, route.name
+            ));
+        }
+    }
     routes
 }
 

@@ -153,3 +153,12 @@ pub async fn found_in_suspense(world: World) {
     assert_eq!(suspense(&world).await, 1, "what is a job's is in suspense no more");
     assert_eq!(world.store.unexplained().await.unwrap(), [charge("up-2", 1)]);
 }
+
+/// Written policy is no answer either: what it counted as spent may turn up, and is then explained.
+pub async fn given_up(world: World) {
+    let job = world.open(&Wish::plain()).await.unwrap();
+    let job = world.see(&job, Event::Unclear).await;
+    let job = world.see(&job, Event::WrittenOffSpent).await;
+    assert_eq!(job.cost, Some(MicroUsd::new(800_000)));
+    assert_eq!(world.store.let_go(&RouteName::new("north"), NOON).await, Ok(vec![job]));
+}

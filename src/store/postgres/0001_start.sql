@@ -100,7 +100,7 @@ CREATE TABLE attempts (
 CREATE UNIQUE INDEX attempts_upstream ON attempts (route, upstream_id) WHERE upstream_id IS NOT NULL;
 
 -- Attempts that were given up without an answer: their upstream may turn out to have taken them.
-CREATE INDEX attempts_let_go ON attempts (route, created_at_ms) WHERE outcome = 'released';
+CREATE INDEX attempts_let_go ON attempts (route, created_at_ms) WHERE outcome IN ('released', 'failed');
 
 -- What happened to the money, one line each; lines are added and never changed.
 -- A `suspense` line is what a route charged for a job of its own that no job of ours explains; `adjust`

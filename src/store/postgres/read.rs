@@ -68,11 +68,11 @@ fn shared(rows: &[Row]) -> Result<Vec<Arc<Job>>, Fault> {
     rows.iter().map(|row| job(row).map(Arc::new)).collect()
 }
 
-/// See [`crate::store::Store::let_go`]. An attempt that was released out of `unknown` has no word of its own.
+/// See [`crate::store::Store::let_go`]. An attempt that ended out of `unknown` has no word of its own.
 pub(super) async fn let_go(session: &Session, route: &RouteName, since: Timestamp) -> Result<Vec<Arc<Job>>, Fault> {
     let sql = select_jobs!(
-        "WHERE id IN (SELECT job_id FROM attempts WHERE route = $1 AND created_at_ms >= $2 AND outcome = 'released' AND upstream_id IS NULL)
-         AND state = 'released' ORDER BY id LIMIT $3"
+        "WHERE id IN (SELECT job_id FROM attempts WHERE route = $1 AND created_at_ms >= $2 AND outcome IN ('released', 'failed') AND upstream_id IS NULL)
+         AND state IN ('released', 'failed') ORDER BY id LIMIT $3"
     );
     shared(&session.rows(sql, &[&route.as_str(), &since.as_ms(), &i64::from(JOBS_MAX)]).await?)
 }

@@ -109,4 +109,4 @@ BEGIN
 END;
 
 -- Attempts that were given up without an answer: their upstream may turn out to have taken them.
-CREATE INDEX attempts_let_go ON attempts (route, created_at_ms) WHERE outcome = 'released';
+CREATE INDEX attempts_let_go ON attempts (route, created_at_ms) WHERE outcome IN ('released', 'failed');

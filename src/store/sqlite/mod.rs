@@ -12,6 +12,7 @@ mod file;
 mod migrate;
 mod money;
 mod notices;
+mod place;
 mod polls;
 mod read;
 mod readers;

@@ -51,11 +51,11 @@ pub(super) fn in_state(conn: &Connection, state: State, route: &RouteName) -> Re
     shared(rows)
 }
 
-/// See [`crate::store::Store::let_go`]. An attempt that was released out of `unknown` has no word of its own.
+/// See [`crate::store::Store::let_go`]. An attempt that ended out of `unknown` has no word of its own.
 pub(super) fn let_go(conn: &Connection, route: &RouteName, since: Timestamp) -> Result<Vec<Arc<Job>>, Error> {
     let sql = select_jobs!(
-        "WHERE id IN (SELECT job_id FROM attempts WHERE route = ?1 AND created_at_ms >= ?2 AND outcome = 'released' AND upstream_id IS NULL)
-         AND state = 'released' ORDER BY id LIMIT ?3"
+        "WHERE id IN (SELECT job_id FROM attempts WHERE route = ?1 AND created_at_ms >= ?2 AND outcome IN ('released', 'failed') AND upstream_id IS NULL)
+         AND state IN ('released', 'failed') ORDER BY id LIMIT ?3"
     );
     let mut rows = conn.prepare_cached(sql)?;
     let rows = rows.query_map(params![route.as_str(), since.as_ms(), JOBS_MAX], job)?;

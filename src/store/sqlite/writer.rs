@@ -17,6 +17,7 @@ use rusqlite::{Connection, Error, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::fault::end_if_unsynced;
+use super::place::Place;
 use super::workers::Workers;
 use crate::crash;
 use crate::id::JobId;
@@ -176,10 +177,11 @@ pub(super) fn keep_the_log_short(conn: &mut Connection) -> Result<(), Error> {
 fn write_all(conn: Connection, mut facts: mpsc::Receiver<Box<dyn Waiting>>, recent: &RecentJobs, failed: &Failed) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut changed = Vec::new();
+    let mut place = Place::of(&conn);
 
     while facts.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
         let mut fault = None;
-        if let Err(error) = commit(&conn, &mut batch, &mut changed) {
+        if let Err(error) = commit(&conn, &mut place, &mut batch, &mut changed) {
             end_if_unsynced(&error);
             let why = StoreError::from(error);
             failed.remember(&why);
@@ -197,8 +199,8 @@ fn write_all(conn: Connection, mut facts: mpsc::Receiver<Box<dyn Waiting>>, rece
 }
 
 /// Writes a batch and commits it, or leaves nothing of it.
-fn commit(conn: &Connection, batch: &mut [Box<dyn Waiting>], changed: &mut Vec<Arc<Job>>) -> Result<(), Error> {
-    let written = write_batch(conn, batch, changed).and_then(|()| run(conn, "COMMIT"));
+fn commit(conn: &Connection, place: &mut Place, batch: &mut [Box<dyn Waiting>], changed: &mut Vec<Arc<Job>>) -> Result<(), Error> {
+    let written = write_batch(conn, batch, changed).and_then(|()| place.check()).and_then(|()| run(conn, "COMMIT"));
     if written.is_err() && !conn.is_autocommit() {
         run(conn, "ROLLBACK")?;
     }
