@@ -48,7 +48,6 @@ mod operating;
 
 mod crashing;
 mod killing;
-mod replicated;
 mod database_killed;
 mod power;
 mod starving;

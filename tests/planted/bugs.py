@@ -264,6 +264,7 @@ pub struct Gateway {""",
                 reference: None,
                 characters: &[],
                 origin: crate::provider::SubmissionOrigin::Create,
+                callback_url: None,
             };
             let sent = gw.upstream.pay(route, None, |endpoint, proof| route.provider.submit(endpoint, proof, &submission)).await;
             if let Ok(accepted) = sent {
@@ -281,7 +282,7 @@ pub struct Gateway {""",
         [
             (
                 "src/hooks.rs",
-                "    if gw.store.hasten(&route.name, &id, gw.clock.now()).await? {\n",
+                "    let outcome = match gw.doorbells.ring(&route.name, &id, Instant::now()) {\n",
                 """    let word = String::from_utf8_lossy(body);
     for state in [crate::job::State::Accepted, crate::job::State::Running] {
         for job in gw.store.in_state(state, &route.name).await?.into_iter().filter(|job| job.upstream_id.as_ref() == Some(&id)) {
@@ -291,7 +292,7 @@ pub struct Gateway {""",
             }
         }
     }
-    if gw.store.hasten(&route.name, &id, gw.clock.now()).await? {
+    let outcome = match gw.doorbells.ring(&route.name, &id, Instant::now()) {
 """,
             )
         ],
@@ -318,6 +319,6 @@ pub struct Gateway {""",
     Bug(
         "Two replicas look at a cap at the same time",
         [("src/store/postgres/money.rs", "WHERE account = ANY ($1) ORDER BY account FOR UPDATE", "WHERE account = ANY ($1) ORDER BY account")],
-        ["replicated::a_cap_that_is_edited"],
+        ["replicas::in_twenty_storms"],
     ),
 ]
