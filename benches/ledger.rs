@@ -1,17 +1,22 @@
 //! The books on a real disk: durable facts a second, by how many tasks bring them. `cargo bench --bench ledger`
 //!
-//! `synchronous = FULL` throughout: what is counted has been synced. Commits are read from the counter that
-//! SQLite keeps in the header of its write-ahead log's index.
+//! `synchronous = FULL` throughout, or what PostgreSQL calls `synchronous_commit = on`: what is counted has been
+//! synced. Commits are read from the counter that SQLite keeps in the header of its write-ahead log's index; in
+//! PostgreSQL each fact is one. The server is a private one, and left out where PostgreSQL is not installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[allow(dead_code, clippy::unwrap_used, reason = "tests stop it and look into it, and fail where it does")]
+#[path = "../tests/cluster/mod.rs"]
+mod cluster;
+
 use anyhow::Context as _;
 use filmgate::bench::{
-    Account, AttemptId, Booking, Clock, Event, Facts, Job, JobId, MicroUsd, ModelName, NewAttempt, NewJob, RouteName, Seconds, Size,
-    Sqlite, Store, TenantName, step,
+    Account, AttemptId, Booking, Clock, Event, Facts, Job, JobId, MicroUsd, ModelName, NewAttempt, NewJob, Postgres, RouteName, Seconds,
+    Size, Sqlite, Store, TenantName, step,
 };
 use tokio::task::JoinSet;
 
@@ -43,12 +48,45 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     fs::remove_dir_all(&folder)?;
+    in_postgres().await
+}
+
+async fn in_postgres() -> anyhow::Result<()> {
+    let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join("initdb").exists());
+    // Debian keeps its programs out of the path.
+    if !on_path && !Path::new("/usr/lib/postgresql").exists() {
+        println!("the books (PostgreSQL): not installed, skipped");
+        return Ok(());
+    }
+    let server = tokio::task::spawn_blocking(cluster::Cluster::start).await?;
+    println!("the books (PostgreSQL, synchronous_commit = on, {} s each)", LASTING.as_secs());
+    for (work, what) in [(Work::Open, "jobs opened"), (Work::WholeLife, "whole lives: open, accept, settle")] {
+        println!("  {what}");
+        for tasks in TASKS {
+            let books = server.books();
+            let store: Arc<dyn Store> = Arc::new(Postgres::open(&books.address).await?);
+            let (jobs, facts, _) = run(&store, work, tasks).await?;
+            println!("    {tasks:>3} tasks {jobs:>8.0} jobs/s {facts:>8.0} facts/s, each a commit");
+        }
+    }
     Ok(())
 }
 
 async fn measure(path: &Path, work: Work, tasks: u32) -> anyhow::Result<()> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(path)?);
-    let (began, commits_before) = (Instant::now(), commits(path)?);
+    let commits_before = commits(path)?;
+    let (jobs, facts, secs) = run(&store, work, tasks).await?;
+    let commits = f64::from(commits(path)?.wrapping_sub(commits_before)) / secs;
+    println!(
+        "    {tasks:>3} tasks {jobs:>8.0} jobs/s {facts:>8.0} facts/s {commits:>7.0} commits/s {:>6.1} facts a commit",
+        facts / commits
+    );
+    Ok(())
+}
+
+/// Has tasks do their work; jobs and facts a second, and for how many seconds.
+async fn run(store: &Arc<dyn Store>, work: Work, tasks: u32) -> anyhow::Result<(f64, f64, f64)> {
+    let began = Instant::now();
     let mut running = JoinSet::new();
     for _ in 0..tasks {
         running.spawn(live(store.clone(), work, began));
@@ -58,20 +96,11 @@ async fn measure(path: &Path, work: Work, tasks: u32) -> anyhow::Result<()> {
         jobs += done??;
     }
     let secs = began.elapsed().as_secs_f64();
-    let commits = f64::from(commits(path)?.wrapping_sub(commits_before));
     let faults = store.audit().await?;
     anyhow::ensure!(faults.is_empty(), "the books do not add up: {faults:?}");
 
-    let jobs = f64::from(jobs);
-    let facts = jobs * if work == Work::Open { 1.0 } else { 3.0 };
-    println!(
-        "    {tasks:>3} tasks {:>8.0} jobs/s {:>8.0} facts/s {:>7.0} commits/s {:>6.1} facts a commit",
-        jobs / secs,
-        facts / secs,
-        commits / secs,
-        facts / commits
-    );
-    Ok(())
+    let jobs = f64::from(jobs) / secs;
+    Ok((jobs, jobs * if work == Work::Open { 1.0 } else { 3.0 }, secs))
 }
 
 /// Opens jobs, one after the other, until the time is up; answers how many.

@@ -14,6 +14,6 @@ pub use crate::policy::Policy;
 pub use crate::policy::compile::compile;
 pub use crate::price::of as price_of;
 pub use crate::provider::{Proof, Submission, SubmissionOrigin};
-pub use crate::store::{Facts, Job, NewAttempt, NewJob, Sqlite, Store};
+pub use crate::store::{Facts, Job, NewAttempt, NewJob, Postgres, Sqlite, Store};
 pub use crate::video::{MediaType, Reference, Seconds, Size, Upload, Wish};
 pub use crate::wire::{VideoView, create as read_wish, public_status, read_form, video as show_video};
