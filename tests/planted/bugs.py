@@ -316,9 +316,4 @@ pub struct Gateway {""",
         [("src/store/sqlite/fault.rs", "        std::process::exit(1);\n", "")],
         ["disk"],
     ),
-    Bug(
-        "Two replicas look at a cap at the same time",
-        [("src/store/postgres/money.rs", "WHERE account = ANY ($1) ORDER BY account FOR UPDATE", "WHERE account = ANY ($1) ORDER BY account")],
-        ["replicas::in_twenty_storms"],
-    ),
 ]
