@@ -295,6 +295,8 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
 pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Facts) -> Result<Arc<Job>, Refusal> {
     let mut wait = Duration::from_millis(50);
     let mut noted = None;
+    // A write whose answer was lost: it may have been done.
+    let mut in_doubt = false;
     let give_up = tokio::time::Instant::now() + WRITE_DOWN_FOR;
     loop {
         if event == Event::Accepted && job.upstream_id.is_some() && job.upstream_id == facts.upstream_id {
@@ -324,11 +326,13 @@ pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Fa
                 // Its client deleted it between two routes, and that it ended is all there was to say.
                 Ok(None) if event == Event::Exhausted => return Ok(job),
                 Ok(Some(now)) if event == Event::Exhausted && now.state == State::Released => return Ok(now),
+                Ok(Some(now)) if in_doubt && now.state == step.to && now.version == job.version + 1 => return Ok(now),
                 Ok(Some(now)) if now.version != job.version => job = now,
                 Ok(_) | Err(_) => tokio::time::sleep(wait).await,
             },
             Err(ApplyError::Store(why)) => {
                 error!(job.id = %job.id, ?event, upstream.id = facts.upstream_id, %why, "an outcome cannot be written down yet");
+                in_doubt = true;
                 if let (None, Some(upstream_id)) = (noted, &facts.upstream_id) {
                     let (attempt, route, at) = (job.attempt, job.route.clone(), gw.clock.now());
                     let entry = Entry { attempt, job: job.id, route, upstream_id: upstream_id.clone(), at };
