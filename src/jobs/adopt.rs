@@ -62,14 +62,14 @@ impl<'a> Adoption<'a> {
 /// Listed jobs that nobody has and that look like an attempt whose hold has ended, each with that attempt: they were
 /// made after all. Those that may be an open attempt's, and as many as count as spent already, are none.
 pub fn turned_up<'a>(scene: &Scene<'a>, free: &[&'a ListedJob]) -> Vec<(&'a Job, &'a ListedJob)> {
-    let open = |listed: &Looks<'_>| [scene.unknown, scene.submitting, scene.rivals].concat().iter().any(|job| looks(job) == *listed);
+    let open: HashSet<Looks<'_>> = [scene.unknown, scene.submitting, scene.rivals].into_iter().flatten().map(|job| looks(job)).collect();
     let mut paid: BTreeMap<Looks<'_>, usize> = BTreeMap::new();
     for job in scene.gone.iter().filter(|job| job.cost.is_some_and(|cost| cost > MicroUsd::ZERO)) {
         *paid.entry(looks(job)).or_default() += 1;
     }
     let mut late = Vec::new();
     for listed in free {
-        let Some(seen) = listed_looks(listed).filter(|seen| !open(seen)) else { continue };
+        let Some(seen) = listed_looks(listed).filter(|seen| !open.contains(seen)) else { continue };
         // Lists show whole seconds.
         let made_since = |job: &&Arc<Job>| listed.created_at >= job.attempted_at.before(Duration::from_secs(1));
         let Some(job) = scene.gone.iter().filter(|job| looks(job) == seen).find(made_since) else { continue };

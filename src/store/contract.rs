@@ -16,12 +16,12 @@ mod polls;
 mod reconcile;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::Arc;
 use std::thread;
 
 use futures_util::future::BoxFuture;
 
-use self::cluster::{Books, Cluster};
+pub use self::cluster::Emptied;
 use super::{Balance, Facts, Job, NewAttempt, NewJob, OpenError, Postgres, Sqlite, Store};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
@@ -158,32 +158,6 @@ impl Drop for Folder {
 impl Database for Folder {
     fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
         Box::pin(async { Arc::new(Sqlite::open(&self.file()).unwrap()) as Arc<dyn Store> })
-    }
-}
-
-/// Books of their own on the server that all tests share, removed when dropped.
-pub struct Emptied {
-    /// The server.
-    pub cluster: Arc<Cluster>,
-    /// Where on it.
-    pub books: Books,
-}
-
-impl Emptied {
-    /// A new one.
-    pub fn new() -> Self {
-        static SHARED: OnceLock<Mutex<Weak<Cluster>>> = OnceLock::new();
-        let mut shared = SHARED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        let cluster = shared.upgrade().unwrap_or_else(|| Arc::new(Cluster::start()));
-        *shared = Arc::downgrade(&cluster);
-        drop(shared);
-        Self { books: cluster.books(), cluster }
-    }
-}
-
-impl Drop for Emptied {
-    fn drop(&mut self) {
-        self.cluster.remove(&self.books);
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
@@ -119,8 +119,7 @@ impl Cluster {
     }
 
     /// Removes some books.
-    #[allow(dead_code, reason = "not everybody who includes this file has many")]
-    pub fn remove(&self, books: &Books) {
+    fn remove(&self, books: &Books) {
         self.sql(&format!("DROP SCHEMA {} CASCADE", books.name));
     }
 
@@ -159,5 +158,40 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.orders.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.guard.wait());
+    }
+}
+
+/// Empty books on the server that all tests of a program share while any of them needs one; removed when dropped.
+pub struct Emptied {
+    /// Where they are.
+    pub books: Books,
+    /// The server.
+    pub cluster: Arc<Cluster>,
+}
+
+impl Emptied {
+    /// New ones; the first in a while wait until the server has started.
+    pub fn new() -> Self {
+        static SHARED: OnceLock<Mutex<Weak<Cluster>>> = OnceLock::new();
+        let mut shared = SHARED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = shared.upgrade().unwrap_or_else(|| Arc::new(Cluster::start()));
+        *shared = Arc::downgrade(&cluster);
+        drop(shared);
+        Self::on(cluster)
+    }
+
+    /// New ones on that server.
+    #[allow(dead_code, reason = "not everybody who includes this file has a server to itself")]
+    pub fn on(cluster: Arc<Cluster>) -> Self {
+        Self { books: cluster.books(), cluster }
+    }
+}
+
+impl Drop for Emptied {
+    fn drop(&mut self) {
+        // Whose gateways still live may be in the way, and the server goes with its last user.
+        if !std::thread::panicking() {
+            self.cluster.remove(&self.books);
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::cluster::Emptied;
 use crate::cluster::{Cluster, query};
-use crate::shared_cluster::Emptied;
 
 /// Where the books of one gateway are.
 pub enum Books {

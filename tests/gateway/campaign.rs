@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 
 use crate::client::{Answer, Client};
 use crate::cluster::Cluster;
+use crate::cluster::Emptied;
 use crate::process::{Process, Site, eventually};
-use crate::shared_cluster::Emptied;
 use crate::world::{azure, id, key_of, openai, tenant};
 
 /// From the start of a process to the latest instant of its death.

@@ -14,7 +14,6 @@ mod client;
 mod cluster;
 mod endpoint;
 mod process;
-mod shared_cluster;
 mod things;
 mod world;
 

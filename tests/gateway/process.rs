@@ -19,8 +19,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::books::rows_of;
 use crate::client::Client;
+use crate::cluster::Emptied;
 use crate::cluster::query;
-use crate::shared_cluster::Emptied;
 use crate::world::{Folder, key_of};
 
 /// How long anything here may take to come about, on a machine that is busy with other tests.
