@@ -1,7 +1,7 @@
 //! Talking to the gateway that runs, at its admin listener: its books are its alone to write.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -22,9 +22,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Largest answer, bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// Where the running gateway is.
+/// What every command for operators takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeskArgs {
+    /// The policy file, for where the books and the running gateway are.
+    #[arg(long, default_value = "gateway.toml", global = true)]
+    pub config: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
     /// The running gateway's admin listener; by default what the policy file says.
     #[arg(long, global = true, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
@@ -38,10 +44,10 @@ pub struct Desk {
 
 impl DeskArgs {
     /// The gateway at that address, or at the one in the policy file.
-    pub fn desk(&self, config: &Path) -> anyhow::Result<Desk> {
+    pub fn desk(&self) -> anyhow::Result<Desk> {
         let mut address = match self.admin {
             Some(address) => address,
-            None => super::policy(config)?.server.admin,
+            None => super::policy(&self.config)?.server.admin,
         };
         if address.ip().is_unspecified() {
             address.set_ip([127, 0, 0, 1].into());

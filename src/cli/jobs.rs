@@ -1,7 +1,6 @@
 //! `filmgate jobs`: looking at the books while the gateway runs, or after it; and what a person changes in them,
 //! which only the gateway that runs can write.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -18,12 +17,6 @@ use crate::store::Job;
 /// What `jobs` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JobsArgs {
-    /// The policy file, for where the books are.
-    #[arg(long, default_value = "gateway.toml", global = true)]
-    config: PathBuf,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
     #[command(flatten)]
     desk: DeskArgs,
     #[command(subcommand)]
@@ -84,12 +77,12 @@ enum CountsAs {
 /// Shows jobs; prompts are left out.
 pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
-    let store = || runtime.block_on(boot::open_books(&super::policy(&args.config)?));
+    let store = || runtime.block_on(boot::open_books(&super::policy(&args.desk.config)?));
     match &args.command {
         JobsCommand::List { tenant, state, limit } => {
             let tenant = tenant.as_ref().map(TenantName::new);
             let jobs = runtime.block_on(store()?.latest_jobs(tenant.as_ref(), *state, *limit))?;
-            if args.json {
+            if args.desk.json {
                 let jobs: Vec<_> = jobs.iter().map(|job| file(job)).collect();
                 return super::print(&format!("{:#}\n", json!(jobs)));
             }
@@ -113,15 +106,19 @@ pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
         }
         JobsCommand::Adopt { id, upstream_id, note, force } => {
             let wish = json!({ "upstream_id": upstream_id, "note": note, "force": force });
-            let done = runtime.block_on(args.desk.desk(&args.config)?.post(&format!("/api/jobs/{id}/adopt"), &wish))?;
-            super::print(&if args.json { format!("{done:#}\n") } else { adopted(&done) })
+            let done = runtime.block_on(args.desk.desk()?.post(&format!("/api/jobs/{id}/adopt"), &wish))?;
+            super::print(&if args.desk.json { format!("{done:#}\n") } else { adopted(&done) })
         }
         JobsCommand::WriteOff { id, counts_as, note } => {
             let counts_as = if *counts_as == CountsAs::Spent { "spent" } else { "free" };
             let wish = json!({ "as": counts_as, "note": note });
-            let done = runtime.block_on(args.desk.desk(&args.config)?.post(&format!("/api/jobs/{id}/write-off"), &wish))?;
+            let done = runtime.block_on(args.desk.desk()?.post(&format!("/api/jobs/{id}/write-off"), &wish))?;
             let text = |name: &str| done[name].as_str().unwrap_or_default().to_owned();
-            super::print(&if args.json { format!("{done:#}\n") } else { format!("{id} is {} and cost {}.\n", text("state"), text("cost")) })
+            super::print(&if args.desk.json {
+                format!("{done:#}\n")
+            } else {
+                format!("{id} is {} and cost {}.\n", text("state"), text("cost"))
+            })
         }
     }
 }

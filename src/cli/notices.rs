@@ -1,6 +1,5 @@
 //! `filmgate notices`: events that webhooks were not told of, and telling them again.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -15,12 +14,6 @@ use crate::store::{Notice, NoticesIn};
 /// What `notices` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NoticesArgs {
-    /// The policy file, for where the books are.
-    #[arg(long, default_value = "gateway.toml", global = true)]
-    config: PathBuf,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
     #[command(flatten)]
     desk: DeskArgs,
     #[command(subcommand)]
@@ -73,9 +66,9 @@ pub fn run(args: &NoticesArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
     match &args.command {
         NoticesCommand::List { standing, limit } => {
-            let store = runtime.block_on(boot::open_books(&super::policy(&args.config)?))?;
+            let store = runtime.block_on(boot::open_books(&super::policy(&args.desk.config)?))?;
             let notices = runtime.block_on(store.notices((*standing).into(), *limit))?;
-            if args.json {
+            if args.desk.json {
                 let notices: Vec<_> = notices.iter().map(as_json).collect();
                 return super::print(&format!("{:#}\n", json!(notices)));
             }
@@ -86,8 +79,8 @@ pub fn run(args: &NoticesArgs) -> anyhow::Result<ExitCode> {
                 anyhow::bail!("{which} is neither an event's id nor tenant:NAME nor operator");
             }
             let path = format!("/api/notices/{which}/resend");
-            let done = runtime.block_on(args.desk.desk(&args.config)?.post(&path, &json!({})))?;
-            super::print(&if args.json { format!("{done:#}\n") } else { format!("{} sent again.\n", done["resent"]) })
+            let done = runtime.block_on(args.desk.desk()?.post(&path, &json!({})))?;
+            super::print(&if args.desk.json { format!("{done:#}\n") } else { format!("{} sent again.\n", done["resent"]) })
         }
     }
 }

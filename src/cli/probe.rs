@@ -4,7 +4,6 @@
 //! price, goes to standard error; what was found to standard output.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -36,12 +35,6 @@ pub struct ProbeArgs {
     /// Order it without asking.
     #[arg(long)]
     yes: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// The policy file, for where the gateway is.
-    #[arg(long, default_value = "gateway.toml")]
-    config: PathBuf,
     #[command(flatten)]
     desk: DeskArgs,
 }
@@ -53,7 +46,7 @@ pub fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
         eprintln!("filmgate: a probe costs money, and nobody can be asked here: agree to it with --yes");
         return Ok(ExitCode::from(USAGE));
     }
-    let (desk, path) = (args.desk.desk(&args.config)?, format!("/api/probe/{}", args.route));
+    let (desk, path) = (args.desk.desk()?, format!("/api/probe/{}", args.route));
     if args.route.is_empty() || !args.route.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
         bail!("{:?} is not a name for a route", args.route);
     }
@@ -68,7 +61,7 @@ pub fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
         let order = json!({ "model": quote["model"], "price_microusd": quote["price_microusd"] });
         let ordered = desk.post(&path, &order).await?;
         let found = wait(&desk, ordered).await?;
-        super::print(&if args.json { format!("{found:#}\n") } else { shown(&found) })?;
+        super::print(&if args.desk.json { format!("{found:#}\n") } else { shown(&found) })?;
         let has_clip = found["state"] == "completed" && found["content"]["fault"].is_null() && found["content"]["is_mp4"] == true;
         Ok(if has_clip { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })

@@ -13,9 +13,6 @@ use crate::money::MicroUsd;
 /// What `reconcile` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReconcileArgs {
-    /// The policy file, for where the gateway is.
-    #[arg(long, default_value = "gateway.toml")]
-    config: PathBuf,
     #[command(flatten)]
     desk: DeskArgs,
     /// How far to look back, such as 90m, 24h or 30d.
@@ -33,9 +30,6 @@ pub struct ReconcileArgs {
     /// End reconcile-only mode: the books are complete, and jobs are taken again.
     #[arg(long)]
     done: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Seconds of a duration such as `24h`.
@@ -55,7 +49,7 @@ fn span(text: &str) -> Result<u64, String> {
 
 /// Asks and prints. Exit code 0 if everything is explained, else 1.
 pub fn run(args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
-    let desk = args.desk.desk(&args.config)?;
+    let desk = args.desk.desk()?;
     let runtime = super::runtime()?;
     if args.done {
         let done = runtime.block_on(desk.post("/api/reconcile", &json!({ "done": true })))?;
@@ -64,7 +58,7 @@ pub fn run(args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
         } else {
             "Nothing was being reconciled."
         };
-        return super::print(&if args.json { format!("{done:#}\n") } else { format!("{told}\n") });
+        return super::print(&if args.desk.json { format!("{done:#}\n") } else { format!("{told}\n") });
     }
     let bill = args.bill.as_ref().map(|file| {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -72,7 +66,7 @@ pub fn run(args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
     });
     let wish = json!({ "since_secs": args.since, "route": args.route, "write": args.write, "bill": bill.transpose()? });
     let report = runtime.block_on(desk.post("/api/reconcile", &wish))?;
-    super::print(&if args.json { format!("{report:#}\n") } else { shown(&report) })?;
+    super::print(&if args.desk.json { format!("{report:#}\n") } else { shown(&report) })?;
     Ok(if report["explained"] == true { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,6 +1,5 @@
 //! `filmgate suspense`: what providers took and no job explains.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -13,12 +12,6 @@ use crate::store::Unexplained;
 /// What `suspense` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SuspenseArgs {
-    /// The policy file, for where the books are.
-    #[arg(long, default_value = "gateway.toml", global = true)]
-    config: PathBuf,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
     #[command(flatten)]
     desk: DeskArgs,
     #[command(subcommand)]
@@ -46,9 +39,9 @@ pub fn run(args: &SuspenseArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
     match &args.command {
         SuspenseCommand::List => {
-            let store = runtime.block_on(boot::open_books(&super::policy(&args.config)?))?;
+            let store = runtime.block_on(boot::open_books(&super::policy(&args.desk.config)?))?;
             let charges = runtime.block_on(store.unexplained())?;
-            if args.json {
+            if args.desk.json {
                 let charges: Vec<_> = charges.iter().map(as_json).collect();
                 return super::print(&format!("{:#}\n", json!(charges)));
             }
@@ -73,8 +66,8 @@ pub fn run(args: &SuspenseArgs) -> anyhow::Result<ExitCode> {
         }
         SuspenseCommand::Explain { route, upstream_id, note } => {
             let wish = json!({ "route": route, "upstream_id": upstream_id, "note": note });
-            let done = runtime.block_on(args.desk.desk(&args.config)?.post("/api/suspense/explain", &wish))?;
-            super::print(&if args.json { format!("{done:#}\n") } else { format!("{upstream_id} of {route} is explained.\n") })
+            let done = runtime.block_on(args.desk.desk()?.post("/api/suspense/explain", &wish))?;
+            super::print(&if args.desk.json { format!("{done:#}\n") } else { format!("{upstream_id} of {route} is explained.\n") })
         }
     }
 }
