@@ -1,9 +1,9 @@
 //! A walk down an upstream's list: a hundred jobs for one question, newest first.
 //!
 //! What the list shows of a job counts as an answer about it; a job that it does not show stays due and
-//! is asked about by itself. A walk goes on for as long as it finds open jobs, and ends as soon as
-//! nobody is due any more. A list that shows nothing of ours, or cannot be read, is left alone for a
-//! while: it is never needed.
+//! is asked about by itself. A walk goes on for as long as it is likely to find open jobs for fewer
+//! questions than they would cost one by one, and ends as soon as nobody is due any more. A list that
+//! shows nothing of ours, or cannot be read, is left alone for a while: it is never needed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,8 +27,10 @@ use crate::store::{Due, Job, Postponed, StoreError};
 pub const WORTHWHILE: u64 = 8;
 /// Pages in a row that show no open job of ours before a walk is given up…
 const FRUITLESS_MAX: u64 = 3;
-/// …and one more for each so many jobs that would have to be asked about one by one.
-const FRUITLESS_PER_DUE: u64 = 50;
+/// …and one more for each so many jobs that would have to be asked about one by one, if the pages show nobody of ours…
+const STRANGE_PER_DUE: u64 = 50;
+/// …or if they show ours that have ended: those that are due may be right behind them, and reading on costs half as much.
+const ENDED_PER_DUE: u64 = 2;
 /// How long a list is left alone that the upstream does not have,
 const NO_LIST: Duration = Duration::from_secs(3_600);
 /// that shows less of ours than it has pages,
@@ -39,7 +41,7 @@ const BROKEN: Duration = Duration::from_secs(60);
 /// Walks the list of a route that has jobs due; answers how long to leave the list alone.
 pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, due: &Due) -> Duration {
     let (began, mut after) = (gw.clock.now(), None);
-    let (mut pages, mut found, mut fruitless) = (0_u64, 0_u64, 0);
+    let (mut pages, mut seen, mut fruitless) = (0_u64, Ours::default(), Fruitless::default());
     while !gw.stop.is_cancelled() && lane.is_well() {
         let Some(answer) = pages::read(gw, route, after.as_deref()).await else { return NO_LIST };
         lane.hear(&answer);
@@ -47,28 +49,65 @@ pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, du
             Ok(page) => page,
             Err(why) => return unreadable(route, &why),
         };
-        let open = match take_in(gw, desk, route, page.jobs).await {
-            Ok(open) => open,
+        let shown = match take_in(gw, desk, route, page.jobs).await {
+            Ok(shown) => shown,
             Err(why) => {
                 warn!(route.name = %route.name, %why, "what the list shows could not be written down");
                 return BROKEN;
             }
         };
         pages += 1;
-        found += open;
-        fruitless = if open == 0 { fruitless + 1 } else { 0 };
+        seen = Ours { known: seen.known + shown.known, open: seen.open + shown.open };
+        fruitless.turn(shown);
         after = page.next;
-        if after.is_none() || fruitless > FRUITLESS_MAX + due.jobs / FRUITLESS_PER_DUE || is_done(gw, route, gw.clock.now()).await {
+        if after.is_none() || fruitless.is_enough(due) || is_done(gw, route, gw.clock.now()).await {
             break;
         }
     }
-    if found < pages {
-        info!(route.name = %route.name, pages, found, "the upstream's list shows little of ours; jobs are asked about one by one");
+    if seen.known < pages {
+        info!(route.name = %route.name, pages, found = seen.known, "the upstream's list shows little of ours; jobs are asked about one by one");
         return NOT_OURS;
+    }
+    if seen.open < pages {
+        // Those that are due are few, or further down; if more come due, it is worth reading on to them.
+        return route.poll.late;
     }
     // Nobody that it showed is due before then. Those whom it did not show are asked about first.
     let pause = route.poll.early / 2;
     if is_done(gw, route, began).await { pause.saturating_sub(gw.clock.now().since(began)) } else { pause }
+}
+
+/// How many jobs of ours a list showed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ours {
+    /// In any state.
+    known: u64,
+    /// Among them, not ended yet.
+    open: u64,
+}
+
+/// Pages in a row that showed no open job of ours.
+#[derive(Debug, Default)]
+struct Fruitless {
+    pages: u64,
+    /// Among them, those that showed nobody of ours at all.
+    strange: u64,
+}
+
+impl Fruitless {
+    fn turn(&mut self, page: Ours) {
+        if page.open > 0 {
+            *self = Self::default();
+        } else {
+            self.pages += 1;
+            self.strange += u64::from(page.known == 0);
+        }
+    }
+
+    /// Whether going on would hardly cost less than to ask about those that are due one by one.
+    fn is_enough(&self, due: &Due) -> bool {
+        self.strange > FRUITLESS_MAX + due.jobs / STRANGE_PER_DUE || self.pages > FRUITLESS_MAX + due.jobs / ENDED_PER_DUE
+    }
 }
 
 fn unreadable(route: &Route, why: &AskError) -> Duration {
@@ -91,8 +130,8 @@ async fn is_done(gw: &Gateway, route: &Route, by: Timestamp) -> bool {
     due.map_or(true, |due| due.iter().all(|due| due.route != route.name))
 }
 
-/// Has everything count that a page says of jobs of ours; answers how many of those are open.
-async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, listed: Vec<ListedJob>) -> Result<u64, StoreError> {
+/// Has everything count that a page says of jobs of ours; answers how many those are.
+async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, listed: Vec<ListedJob>) -> Result<Ours, StoreError> {
     let ids: Vec<String> = listed.iter().map(|job| job.upstream_id.clone()).collect();
     let jobs = gw.store.of_upstream(&route.name, &ids).await?;
     let mut listed: HashMap<String, ListedJob> = listed.into_iter().map(|job| (job.upstream_id.clone(), job)).collect();
@@ -104,13 +143,14 @@ async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, listed: Vec<List
             _ => contradict(gw, desk, job, &listed.progress.phase),
         }
     }
-    let count = u64::try_from(open.len()).unwrap_or(u64::MAX);
+    let count = |jobs: usize| u64::try_from(jobs).unwrap_or(u64::MAX);
+    let shown = Ours { known: count(jobs.len()), open: count(open.len()) };
     // All at once, so that what they write is committed together.
     let later: Vec<Postponed> = join_all(open).await.into_iter().flatten().collect();
     if !later.is_empty() {
         gw.store.postpone(later, gw.clock.now()).await?;
     }
-    Ok(count)
+    Ok(shown)
 }
 
 /// Has what a list says of an open job count; whether, and until when, that puts it off.
