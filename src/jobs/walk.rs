@@ -29,7 +29,8 @@ pub const WORTHWHILE: u64 = 8;
 const FRUITLESS_MAX: u64 = 3;
 /// …and one more for each so many jobs that would have to be asked about one by one, if the pages show nobody of ours…
 const STRANGE_PER_DUE: u64 = 50;
-/// …or if they show ours that have ended: those that are due may be right behind them, and reading on costs half as much.
+/// …or if they show ours that have ended: those that are due may be right behind them, and reading on
+/// costs at most half as much.
 const ENDED_PER_DUE: u64 = 2;
 /// How long a list is left alone that the upstream does not have,
 const NO_LIST: Duration = Duration::from_secs(3_600);
@@ -178,5 +179,32 @@ fn contradict(gw: &Gateway, desk: &Desk, job: &Job, says: &Phase) {
         gw.metrics.contradiction(&job.route);
         error!(job.id = %job.id, route.name = %job.route, job.state = %job.state, ?says,
             "the upstream contradicts how a job ended; that stands: look at the provider's bill");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fruitless, Ours};
+    use crate::clock::Timestamp;
+    use crate::id::RouteName;
+    use crate::store::Due;
+
+    /// How many such pages are read, one after the other, while so many jobs are due.
+    fn read(page: Ours, jobs: u64) -> u64 {
+        let (due, mut fruitless) = (Due { route: RouteName::new("openai"), jobs, since: Timestamp::from_ms(0) }, Fruitless::default());
+        (1..=1_000)
+            .find(|_| {
+                fruitless.turn(page);
+                fruitless.is_enough(&due)
+            })
+            .unwrap_or(u64::MAX)
+    }
+
+    #[test]
+    fn a_strangers_list_is_given_up_soon_and_our_own_when_reading_on_costs_half_of_asking() {
+        let (strangers, ended, open) = (Ours { known: 0, open: 0 }, Ours { known: 100, open: 0 }, Ours { known: 100, open: 1 });
+        assert_eq!([8, 400].map(|due| read(strangers, due)), [4, 12]);
+        assert_eq!([8, 400].map(|due| read(ended, due)), [8, 204]);
+        assert_eq!(read(open, 8), u64::MAX, "a page with somebody who is open is never in vain");
     }
 }

@@ -193,7 +193,7 @@ async fn thousands_of_open_jobs_are_caught_up_with_after_an_outage_at_the_accoun
         questions.busiest_minute()
     );
     // A page is a hundred jobs; where other tests slow the walk down, some pages are read again.
-    assert!(asked <= number / 10, "{asked} questions");
+    assert!(asked <= number / 20 + 30, "{asked} questions");
     assert!(questions.busiest_minute() <= RATE);
     // The quickest of three: what slows a start down here is other tests.
     assert!(readies.iter().min().is_some_and(|ready| *ready <= READY_WITHIN), "{readies:?}");
