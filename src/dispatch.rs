@@ -6,6 +6,7 @@
 //! Runs in a task of its own, because the client may hang up and the money may not.
 
 pub mod keyed;
+mod turned;
 
 use std::io;
 use std::sync::Arc;
@@ -29,11 +30,10 @@ use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrig
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
 use crate::video::{Origin, Source, Wish};
+use turned::{FULL_WAIT, Turned};
 
 /// How long the outcome of a paid request is held on to while the database does not take it.
 const WRITE_DOWN_FOR: Duration = Duration::from_secs(30);
-/// When a route says it is full without saying for how long.
-const FULL_WAIT: Duration = Duration::from_secs(10);
 
 /// A wish that was planned and may now cost money.
 #[derive(Debug)]
@@ -371,46 +371,5 @@ async fn turn_down(gw: &Gateway, error: OpenError, ceiling: MicroUsd) -> Refusal
         OpenError::KeyTaken => Refusal::KeyInUse,
         OpenError::Moved => Refusal::Internal,
         OpenError::Store(why) => Refusal::Unavailable(why),
-    }
-}
-
-/// Why each candidate was not it.
-#[derive(Debug, Default)]
-struct Turned {
-    why: Vec<String>,
-    full: Option<Duration>,
-    capped: bool,
-    unavailable: bool,
-}
-
-impl Turned {
-    fn full(&mut self, candidate: &Candidate, wait: Duration) {
-        self.why.push(format!("{}: at its limit", candidate.route.name));
-        self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
-    }
-
-    fn capped(&mut self, candidate: &Candidate) {
-        self.why.push(format!("{}: at its cap", candidate.route.name));
-        self.capped = true;
-    }
-
-    fn asked(&mut self, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) {
-        self.why.push(format!("{}: {}", candidate.route.name, AttemptOutcome::of(answer).as_str()));
-        match answer {
-            Err(SubmitError::Refused { reason: RefusedReason::RateLimited | RefusedReason::TooManyJobs, retry_after_secs, .. }) => {
-                let wait = retry_after_secs.map_or(FULL_WAIT, Duration::from_secs);
-                self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
-            }
-            _ => self.unavailable = true,
-        }
-    }
-
-    /// A route that is merely busy is worth waiting for, whatever the others said.
-    fn refusal(self, ceiling: MicroUsd) -> Refusal {
-        match self {
-            Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },
-            Self { capped: true, unavailable: false, .. } => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
-            Self { why, .. } => Refusal::NoRoute { why: why.join("; "), wait: FULL_WAIT },
-        }
     }
 }

@@ -1,0 +1,59 @@
+//! Turned: what becomes of an order that nobody takes.
+//!
+//! Gathers why each candidate was not it, in the plan's order, and says it once, in the end. Knows nothing of
+//! money or of the books: nothing was paid to anybody here, and nothing is held any more.
+
+use std::time::Duration;
+
+use crate::metrics::AttemptOutcome;
+use crate::money::MicroUsd;
+use crate::plan::Candidate;
+use crate::provider::{Accepted, RefusedReason, SubmitError};
+use crate::refusal::{CapOf, Refusal};
+
+/// When a route says it is full without saying for how long.
+pub const FULL_WAIT: Duration = Duration::from_secs(10);
+
+/// Why each candidate was not it.
+#[derive(Debug, Default)]
+pub struct Turned {
+    why: Vec<String>,
+    full: Option<Duration>,
+    capped: bool,
+    unavailable: bool,
+}
+
+impl Turned {
+    /// It has no room.
+    pub fn full(&mut self, candidate: &Candidate, wait: Duration) {
+        self.why.push(format!("{}: at its limit", candidate.route.name));
+        self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
+    }
+
+    /// Its account's cap leaves too little.
+    pub fn capped(&mut self, candidate: &Candidate) {
+        self.why.push(format!("{}: at its cap", candidate.route.name));
+        self.capped = true;
+    }
+
+    /// It was asked, and did not take it.
+    pub fn asked(&mut self, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) {
+        self.why.push(format!("{}: {}", candidate.route.name, AttemptOutcome::of(answer).as_str()));
+        match answer {
+            Err(SubmitError::Refused { reason: RefusedReason::RateLimited | RefusedReason::TooManyJobs, retry_after_secs, .. }) => {
+                let wait = retry_after_secs.map_or(FULL_WAIT, Duration::from_secs);
+                self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
+            }
+            _ => self.unavailable = true,
+        }
+    }
+
+    /// What the client is told. A route that is merely busy is worth waiting for, whatever the others said.
+    pub fn refusal(self, ceiling: MicroUsd) -> Refusal {
+        match self {
+            Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },
+            Self { capped: true, unavailable: false, .. } => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
+            Self { why, .. } => Refusal::NoRoute { why: why.join("; "), wait: FULL_WAIT },
+        }
+    }
+}
