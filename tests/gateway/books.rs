@@ -1,4 +1,4 @@
-//! The books as a test sees them, for looking only: a file of SQLite, or a schema of its own in a PostgreSQL server
+//! The books as a test sees them, for looking, and for one test to tamper with: a file of SQLite, or a schema of its own in a PostgreSQL server
 //! that all tests of this binary share, if `FILMGATE_TEST_STORE` says `postgres`. The tables are the same, so are
 //! the questions; answers are texts, and nothing is an empty one.
 
@@ -49,6 +49,16 @@ impl Books {
                 rows_of(&books, select)
             }
             Self::Postgres(server) => query(&server.books.address, select),
+        }
+    }
+
+    /// Changes one row behind the gateway's back.
+    pub fn tamper(&self, update: &str) {
+        match self {
+            Self::Sqlite(file) => assert_eq!(Connection::open(file).unwrap().execute(update, ()).unwrap(), 1, "{update}"),
+            Self::Postgres(server) => {
+                assert_eq!(query(&server.books.address, &format!("{update} RETURNING 1")).len(), 1, "{update}");
+            }
         }
     }
 

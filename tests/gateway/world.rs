@@ -170,7 +170,7 @@ impl World {
 
     // ── The books ──
 
-    /// The books, for looking only.
+    /// The books.
     pub fn books(&self) -> &Books {
         &self.books
     }
