@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use filmgate::bench::{
-    Candidate, JobId, Links, MediaType, ModelName, Policy, Proof, Reference, Seconds, Size, State, Submission, SubmissionOrigin,
+    Candidate, JobId, Links, MediaType, ModelName, Moment, Policy, Proof, Reference, Seconds, Size, State, Submission, SubmissionOrigin,
     TenantName, Timestamp, Upload, VideoView, Wish, authenticate, compile, plan, price_of, public_status, read_form, read_wish, show_video,
 };
 use futures_util::FutureExt as _;
@@ -49,15 +49,15 @@ fn main() -> anyhow::Result<()> {
     let tenant = authenticate(&policy, &headers).map_err(|_| anyhow!("the key is not known"))?;
     let json = Bytes::from(format!(r#"{{"model":"sora-2","prompt":"{PROMPT}","seconds":"8","size":"1280x720"}}"#));
     let (media_type, multipart) = multipart();
-    let (today, id) = (jiff::civil::date(2026, 11, 23), JobId::mint());
+    let (at, id) = (Timestamp::from_secs(1_795_435_200), JobId::mint());
 
     println!("the path, step by step (median of {SLICES} slices, one thread)");
     measure("authenticate", || authenticate(&policy, &headers));
     measure("parse a JSON create", || wish("application/json", &json));
     measure("parse a multipart create", || wish(&media_type, &multipart));
     let wish = wish("application/json", &json)?;
-    measure("plan and price", || plan(&policy, &tenant, &wish, None, today, id.seed()));
-    let plan = plan(&policy, &tenant, &wish, None, today, id.seed()).map_err(|none| anyhow!("no plan: {none:?}"))?;
+    measure("plan and price", || plan(&policy, &tenant, &wish, None, Moment::of(at).drawing(id.seed())));
+    let plan = plan(&policy, &tenant, &wish, None, Moment::of(at).drawing(id.seed())).map_err(|none| anyhow!("no plan: {none:?}"))?;
     let candidate = plan.candidates.first().context("a plan has candidates")?;
     let offer = candidate.route.models.get(&plan.model).context("a candidate has the model")?;
     measure("price alone", || price_of(offer, candidate.seconds, candidate.size));

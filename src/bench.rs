@@ -9,7 +9,7 @@ pub use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 pub use crate::job::{Event, State, step};
 pub use crate::link::Links;
 pub use crate::money::MicroUsd;
-pub use crate::plan::{Candidate, plan};
+pub use crate::plan::{Candidate, Moment, plan};
 pub use crate::policy::Policy;
 pub use crate::policy::compile::compile;
 pub use crate::price::of as price_of;

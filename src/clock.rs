@@ -51,8 +51,12 @@ impl Timestamp {
 
     /// The date in UTC, for sunsets.
     pub fn utc_date(self) -> jiff::civil::Date {
-        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
-        instant.to_zoned(jiff::tz::TimeZone::UTC).date()
+        self.in_zone(&jiff::tz::TimeZone::UTC).date()
+    }
+
+    /// What calendar and clock show in a time zone.
+    pub fn in_zone(self, zone: &jiff::tz::TimeZone) -> jiff::civil::DateTime {
+        zone.to_datetime(jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX))
     }
 
     /// How long after `earlier` this is; zero if it is not.

@@ -181,9 +181,10 @@ pub fn callback(gw: &Gateway, route: &Route, attempt: AttemptId) -> Option<Strin
 /// cannot; answers what the last one that was left out lacks.
 pub fn keep_those_that_can(plan: &mut Plan, parts: &Parts) -> Option<&'static str> {
     let mut lacks = None;
-    plan.candidates.retain(|candidate| {
-        let can = candidate.route.provider.can_submit(&submission(candidate, parts));
-        can.map_err(|Unsupported(what)| lacks = Some(what)).is_ok()
+    plan.pass_over(|candidate| {
+        let Unsupported(what) = candidate.route.provider.can_submit(&submission(candidate, parts)).err()?;
+        lacks = Some(what);
+        Some(format!("cannot be told so: {what}"))
     });
     lacks
 }

@@ -8,11 +8,9 @@
 mod batch;
 mod json;
 
-use jiff::civil::Date;
-
 use crate::id::{ModelName, RouteName};
 use crate::money::MicroUsd;
-use crate::plan::{self, Candidate, NoPlan, Plan};
+use crate::plan::{self, Candidate, Moment, NoPlan, Plan};
 use crate::policy::{Policy, Tenant};
 use crate::price;
 use crate::video::{Seconds, Size, Wish};
@@ -59,8 +57,8 @@ pub struct Nearest {
 }
 
 /// Estimates a wish. Refuses what a create would refuse, but for a length that nobody makes.
-pub fn wish_estimate(policy: &Policy, tenant: &Tenant, wish: &Wish, today: Date) -> Result<WishEstimate, NoPlan> {
-    match plan::expected(policy, tenant, wish, today) {
+pub fn wish_estimate(policy: &Policy, tenant: &Tenant, wish: &Wish, moment: Moment) -> Result<WishEstimate, NoPlan> {
+    match plan::plan(policy, tenant, wish, None, moment) {
         Ok(plan) => Ok(WishEstimate {
             quotes: plan.candidates.iter().map(quote).collect(),
             model: plan.model,
@@ -69,7 +67,7 @@ pub fn wish_estimate(policy: &Policy, tenant: &Tenant, wish: &Wish, today: Date)
             nearest: Vec::new(),
             offered: Vec::new(),
         }),
-        Err(NoPlan::Seconds { asked, offered }) => out_of_reach(policy, tenant, wish, today, asked, offered),
+        Err(NoPlan::Seconds { asked, offered }) => out_of_reach(policy, tenant, wish, moment, asked, offered),
         Err(other) => Err(other),
     }
 }
@@ -79,7 +77,7 @@ fn out_of_reach(
     policy: &Policy,
     tenant: &Tenant,
     wish: &Wish,
-    today: Date,
+    moment: Moment,
     asked: Seconds,
     offered: Vec<Seconds>,
 ) -> Result<WishEstimate, NoPlan> {
@@ -88,7 +86,7 @@ fn out_of_reach(
     let mut plans: Vec<Plan> = Vec::new();
     let mut refusal = None;
     for seconds in shorter.into_iter().chain(longer) {
-        match plan::expected(policy, tenant, &Wish { seconds: Some(seconds), ..wish.clone() }, today) {
+        match plan::plan(policy, tenant, &Wish { seconds: Some(seconds), ..wish.clone() }, None, moment) {
             Ok(plan) => plans.push(plan),
             // The shorter one's, if both are refused: it is the cheaper of the two.
             Err(no_plan) => refusal = refusal.or(Some(no_plan)),

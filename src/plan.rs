@@ -9,12 +9,15 @@ mod cheapest;
 mod eligible;
 mod fit;
 mod order;
+mod told;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use crate::clock::Timestamp;
 use crate::id::{ModelName, RouteName};
 use crate::money::MicroUsd;
 use crate::policy::{Choose, Offer, Policy, Route, Tenant, When};
@@ -22,6 +25,7 @@ use crate::video::{Seconds, Size, Wish};
 use eligible::{Asked, Unfit};
 
 pub use cheapest::cheapest;
+pub use told::{InOrder, Reasons};
 
 /// The routes a job may use, in the order they will be tried.
 #[derive(Clone, Debug)]
@@ -30,13 +34,23 @@ pub struct Plan {
     pub model: ModelName,
     /// Which rule decided, counted from 0; `None` if the job is pinned to where its source is.
     pub rule: Option<usize>,
-    /// Never empty.
+    /// Never empty as planned.
     pub candidates: Vec<Candidate>,
     /// Routes of the rule that may not serve this wish, and why.
     pub passed_over: Vec<PassedOver>,
 }
 
 impl Plan {
+    /// Leaves only the candidates for which `unfit` has no reason why they may not serve after all.
+    pub fn pass_over(&mut self, mut unfit: impl FnMut(&Candidate) -> Option<String>) {
+        let passed_over = &mut self.passed_over;
+        self.candidates.retain(|candidate| {
+            let why = unfit(candidate);
+            passed_over.extend(why.iter().map(|why| PassedOver { route: candidate.route.name.clone(), why: why.clone() }));
+            why.is_none()
+        });
+    }
+
     /// The dearest price over the candidates: what is held.
     pub fn ceiling(&self) -> MicroUsd {
         self.candidates.iter().map(|c| c.price).max().unwrap_or(MicroUsd::ZERO)
@@ -67,6 +81,12 @@ pub struct PassedOver {
     pub why: String,
 }
 
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.route, self.why)
+    }
+}
+
 /// Where a job's source is: what is made from it has to be made there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
@@ -78,6 +98,30 @@ pub struct Pin {
     pub seconds: Seconds,
     /// The source's size.
     pub size: Size,
+}
+
+/// When a wish is planned, and by which lot: what a plan depends on beside policy and wish.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    at: Timestamp,
+    seed: Option<u64>,
+}
+
+impl Moment {
+    /// Now, with no lot drawn: the heaviest route of a weighted rule comes first, which is whom an estimate expects.
+    pub const fn of(at: Timestamp) -> Self {
+        Self { at, seed: None }
+    }
+
+    /// Likewise with a lot drawn, the same for the same job.
+    pub const fn drawing(self, seed: u64) -> Self {
+        Self { seed: Some(seed), ..self }
+    }
+
+    /// The UTC date, for sunsets.
+    fn today(&self) -> Date {
+        self.at.utc_date()
+    }
 }
 
 /// Why nobody may serve a wish. The first five are the client's to mend.
@@ -127,18 +171,37 @@ pub enum NoPlan {
 
 /// Plans a wish: first matching rule, eligible routes, in the order of its `choose`.
 ///
-/// `pin` is given for a wish made from an earlier job. `today` is the UTC date, for sunsets; `seed`
-/// draws the lot of a weighted rule, the same for the same job.
+/// `pin` is given for a wish made from an earlier job.
 ///
 /// Of several reasons why nobody may serve, one that the client can mend is told before one that
 /// only the operator can, because somebody would serve if it were mended.
-pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, today: Date, seed: u64) -> Result<Plan, NoPlan> {
-    plan_in_turn(policy, tenant, wish, pin, today, Some(seed))
-}
+pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment) -> Result<Plan, NoPlan> {
+    let (asked, today) = (Asked::of(policy, wish, pin), moment.today());
+    let is_offered = pin.is_some() || policy.routes.values().any(|r| r.enabled && r.models.contains_key(&asked.model));
+    if !is_offered || !may_ask(tenant, &asked.model) {
+        return Err(NoPlan::UnknownModel { model: asked.model, known: models(policy, tenant, today) });
+    }
+    let lane = match pin {
+        Some(pin) => Lane::pinned(policy, pin)?,
+        None => Lane::ruled(policy, tenant, wish, &asked, moment.at)?,
+    };
 
-/// Plans a wish as [`plan`] does, but draws no lot: the heaviest route of a weighted rule comes first.
-pub fn expected(policy: &Policy, tenant: &Tenant, wish: &Wish, today: Date) -> Result<Plan, NoPlan> {
-    plan_in_turn(policy, tenant, wish, None, today, None)
+    let mut able = Vec::new();
+    let mut unable = Vec::new();
+    for (route, weight) in lane.routes {
+        match eligible::serve(route, tenant, &asked, today) {
+            Ok(candidate) => able.push((candidate, weight)),
+            Err(unfit) => unable.push((&route.name, unfit)),
+        }
+    }
+    if able.is_empty() {
+        return Err(nobody(lane.rule, tenant, &asked, &unable));
+    }
+    let mut passed_over: Vec<PassedOver> = unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect();
+    let able = within_length(tenant, able, &mut passed_over)?;
+    let able = within_cost(tenant, able, &mut passed_over)?;
+    let candidates = order::order(lane.choose, able, moment.seed);
+    Ok(Plan { model: asked.model, rule: lane.rule, candidates, passed_over })
 }
 
 /// The lengths and the sizes that a tenant could have of some model today, ascending: what to name to a
@@ -161,35 +224,6 @@ pub fn models(policy: &Policy, tenant: &Tenant, today: Date) -> Vec<ModelName> {
     names.into_iter().cloned().collect()
 }
 
-fn plan_in_turn(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, today: Date, seed: Option<u64>) -> Result<Plan, NoPlan> {
-    let asked = Asked::of(policy, wish, pin);
-    let is_offered = pin.is_some() || policy.routes.values().any(|r| r.enabled && r.models.contains_key(&asked.model));
-    if !is_offered || !may_ask(tenant, &asked.model) {
-        return Err(NoPlan::UnknownModel { model: asked.model, known: models(policy, tenant, today) });
-    }
-    let lane = match pin {
-        Some(pin) => Lane::pinned(policy, pin)?,
-        None => Lane::ruled(policy, tenant, &asked)?,
-    };
-
-    let mut able = Vec::new();
-    let mut unable = Vec::new();
-    for (route, weight) in lane.routes {
-        match eligible::serve(route, tenant, &asked, today) {
-            Ok(candidate) => able.push((candidate, weight)),
-            Err(unfit) => unable.push((&route.name, unfit)),
-        }
-    }
-    if able.is_empty() {
-        return Err(nobody(lane.rule, tenant, &asked, &unable));
-    }
-    let mut passed_over: Vec<PassedOver> = unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect();
-    let able = within_length(tenant, able, &mut passed_over)?;
-    let able = within_cost(tenant, able, &mut passed_over)?;
-    let candidates = order::order(lane.choose, able, seed);
-    Ok(Plan { model: asked.model, rule: lane.rule, candidates, passed_over })
-}
-
 /// Whether a tenant may ask for `model` at all.
 fn may_ask(tenant: &Tenant, model: &ModelName) -> bool {
     tenant.models.is_empty() || tenant.models.contains(model)
@@ -204,8 +238,8 @@ struct Lane<'a> {
 
 impl<'a> Lane<'a> {
     /// The routes of the first rule that matches.
-    fn ruled(policy: &'a Policy, tenant: &Tenant, asked: &Asked) -> Result<Self, NoPlan> {
-        let matching = policy.rules.iter().enumerate().find(|(_, rule)| matches(&rule.when, tenant, asked));
+    fn ruled(policy: &'a Policy, tenant: &Tenant, wish: &Wish, asked: &Asked, at: Timestamp) -> Result<Self, NoPlan> {
+        let matching = policy.rules.iter().enumerate().find(|(_, rule)| matches(&rule.when, tenant, wish, asked, at));
         let Some((index, rule)) = matching else {
             return Err(NoPlan::NoRoute { rule: None, passed_over: Vec::new() });
         };
@@ -224,7 +258,7 @@ impl<'a> Lane<'a> {
 }
 
 /// Whether a rule is for this wish of this tenant; what was not said counts as the protocol's default.
-fn matches(when: &When, tenant: &Tenant, asked: &Asked) -> bool {
+fn matches(when: &When, tenant: &Tenant, wish: &Wish, asked: &Asked, at: Timestamp) -> bool {
     fn admits<T: PartialEq>(list: &[T], value: &T) -> bool {
         list.is_empty() || list.contains(value)
     }
@@ -233,6 +267,9 @@ fn matches(when: &When, tenant: &Tenant, asked: &Asked) -> bool {
         && admits(&when.size, &asked.size.or(Size::DEFAULT))
         && admits(&when.seconds, &asked.seconds.or(Seconds::DEFAULT))
         && (when.residency.is_none() || when.residency == tenant.residency)
+        && (when.user.is_empty() || wish.end_user.as_ref().is_some_and(|user| when.user.contains(user)))
+        && when.has_reference.is_none_or(|has| has == wish.reference.is_some())
+        && when.time.as_ref().is_none_or(|window| window.contains(at))
 }
 
 /// Why nobody serves: if only the length or only the size stands in the way somewhere, that;

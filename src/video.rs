@@ -13,6 +13,9 @@ use crate::id::{CharacterId, JobId, ModelName};
 /// The longest prompt the protocol allows, in characters.
 pub const PROMPT_CHARS_MAX: usize = 32_000;
 
+/// The longest name of an end user, in characters.
+pub const END_USER_CHARS_MAX: usize = 256;
+
 /// Length of a clip in whole seconds, 1 to 3,600.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seconds(u32);

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::intake::{self, Caller};
 use crate::gateway::Gateway;
 use crate::id::CharacterId;
-use crate::plan::plan;
+use crate::plan::{Moment, plan};
 use crate::provider::SubmitError;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -27,7 +27,7 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming
     let wire::NewCharacter { name, video } = wire::character(form)?;
 
     let (id, at) = (CharacterId::mint(), gw.clock.now());
-    let plan = plan(&caller.policy, &caller.tenant, &unspecified(), None, at.utc_date(), id.seed())?;
+    let plan = plan(&caller.policy, &caller.tenant, &unspecified(), None, Moment::of(at).drawing(id.seed()))?;
     for candidate in &plan.candidates {
         let (route, provider) = (&candidate.route, candidate.route.provider);
         let mut speaks = true;

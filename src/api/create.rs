@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Request;
 use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use jiff::civil::Date;
 use tokio::sync::oneshot;
-use tracing::{Instrument as _, debug};
+use tracing::{Instrument as _, info};
 
 use super::doorstep;
 use super::intake::{self, Caller};
@@ -26,7 +26,7 @@ use crate::id::{JobId, RouteName};
 use crate::job::State;
 use crate::limits::Passed;
 use crate::money::MicroUsd;
-use crate::plan::{Pin, Plan, offered, plan};
+use crate::plan::{InOrder, Moment, Pin, Plan, Reasons, offered, plan};
 use crate::policy::{Guard, Policy, Tenant};
 use crate::price;
 use crate::refusal::Refusal;
@@ -48,6 +48,8 @@ pub enum Making {
     Extend,
 }
 
+/// Names the end user, for code that stands between clients and the gateway.
+const END_USER: HeaderName = HeaderName::from_static("x-filmgate-user");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// By what a wish is known again.
@@ -87,8 +89,9 @@ async fn make(
     let begun = Instant::now();
     let passed = gw.limits.admit(&caller.tenant).map_err(|limited| Refusal::RateLimited { wait: limited.wait })?;
     doorstep::room(gw, caller, request.headers()).await?;
+    let end_user = end_user(request.headers())?;
     let form = intake::form(gw, &caller.policy, request).await?;
-    let wish = wish(caller, making, form, gw.clock.now().utc_date())?;
+    let wish = wish(caller, making, form, end_user, gw.clock.now().utc_date())?;
     guard(&caller.policy.guard, &wish)?;
     let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));
     let reserved = match sending.earlier(gw, caller, &fingerprint).await? {
@@ -129,24 +132,33 @@ async fn answer(gw: &Gateway, caller: &Caller, job: &Job, passed: Option<Passed>
 
 /// What a wish would cost, without making it.
 pub async fn price_only(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let end_user = end_user(request.headers())?;
     let form = intake::form(gw, &caller.policy, request).await?;
-    let wish = wish(&caller, Making::Create, form, gw.clock.now().utc_date())?;
-    let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, gw.clock.now().utc_date())?;
+    let at = gw.clock.now();
+    let wish = wish(&caller, Making::Create, form, end_user, at.utc_date())?;
+    let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, Moment::of(at))?;
     if let Some(Reference::Upload(upload)) = &wish.reference {
         wire::check_reference_size(upload, estimate.size())?;
     }
     Ok(reply::json(estimate.to_json().to_string()))
 }
 
-/// Reads a wish out of its form.
-fn wish(caller: &Caller, making: Making, form: wire::Form, today: Date) -> Result<Wish, Refusal> {
-    let wish = match making {
+/// The end user that the headers name.
+fn end_user(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    Ok(wire::end_user(END_USER.as_str(), headers.get_all(&END_USER).iter())?)
+}
+
+/// Reads a wish out of its form, for an end user that may be named beside it.
+fn wish(caller: &Caller, making: Making, form: wire::Form, end_user: Option<String>, today: Date) -> Result<Wish, Refusal> {
+    let read = match making {
         Making::Create => wire::create(form),
         Making::Remix(source) => wire::remix(source, form),
         Making::Edit => wire::edit(form),
         Making::Extend => wire::extend(form),
     };
-    wish.map_err(|error| Refusal::from(error).naming(offered(&caller.policy, &caller.tenant, today)))
+    let mut wish = read.map_err(|error| Refusal::from(error).naming(offered(&caller.policy, &caller.tenant, today)))?;
+    wire::name_end_user(&mut wish, END_USER.as_str(), end_user)?;
+    Ok(wish)
 }
 
 /// Refusals ahead of any provider: they cost nothing and nobody learns of the prompt.
@@ -173,15 +185,14 @@ async fn order(
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
     let pin = source.as_ref().map(|job| Pin { route: job.route.clone(), model: job.model.clone(), seconds: job.seconds, size: job.size });
-    let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), at.utc_date(), id.seed())?;
-    debug!(job.id = %id, rule = plan.rule, passed_over = ?plan.passed_over, "planned");
+    let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), Moment::of(at).drawing(id.seed()))?;
     if let Some(route) = lives_on {
-        plan.candidates.retain(|candidate| candidate.route.name == route);
+        plan.pass_over(|candidate| (candidate.route.name != route).then(|| format!("has none of the characters, which are on {route}")));
     }
     let parts = Parts { source: source.and_then(|job| job.upstream_id.clone()), characters, wish };
     if let Some(job) = &reserved {
         // What it holds was counted when it was opened, by the prices of then.
-        plan.candidates.retain(|candidate| candidate.price <= job.ceiling);
+        plan.pass_over(|candidate| (candidate.price > job.ceiling).then(|| format!("costs more than the {} held", job.ceiling)));
     }
     let speaks = keep_those_that_can(&mut plan, &parts);
     let Some(first) = plan.candidates.first() else {
@@ -190,6 +201,8 @@ async fn order(
     if let Some(Reference::Upload(upload)) = &parts.wish.reference {
         wire::check_reference_size(upload, first.size)?;
     }
+    let (revision, routes, passed_over) = (&caller.policy.revision, InOrder(&plan), Reasons(&plan));
+    info!(job.id = %id, revision, rule = plan.rule, %routes, %passed_over, "planned");
     let job = new_job(caller, id, at, &plan, &parts, known, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
     Ok(Order { job, reserved, plan, parts, begun })
 }

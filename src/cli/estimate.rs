@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use jiff::civil::Date;
-
 use super::table::{Align, table};
 use crate::estimate::{DAYS_IN_MONTH, Estimate, Line, LineEstimate, NoEstimate, Spend, batch};
 use crate::id::ModelName;
 use crate::money::MicroUsd;
-use crate::plan::NoPlan;
+use crate::plan::{Moment, NoPlan};
 use crate::policy::Policy;
 use crate::video::{Seconds, Size};
 
@@ -103,7 +101,7 @@ fn charge(text: &str) -> Result<MicroUsd, String> {
 }
 
 /// What is printed for `args` under `policy`, or what is wrong with them.
-pub fn run(args: &EstimateArgs, policy: &Policy, today: Date) -> Result<String, String> {
+pub fn run(args: &EstimateArgs, policy: &Policy, moment: Moment) -> Result<String, String> {
     let tenant = match args.tenant.as_deref() {
         None => None,
         Some(name) => Some(policy.tenants.get(name).ok_or_else(|| {
@@ -112,7 +110,7 @@ pub fn run(args: &EstimateArgs, policy: &Policy, today: Date) -> Result<String, 
         })?),
     };
     let lines: Vec<Line> = args.clips.iter().map(|clips| line(args, clips)).collect();
-    let estimate = batch(policy, tenant.map(AsRef::as_ref), &lines, today).map_err(|error| match error {
+    let estimate = batch(policy, tenant.map(AsRef::as_ref), &lines, moment).map_err(|error| match error {
         NoEstimate::TooLarge => "the sum is more than can be written: ask for fewer clips".to_owned(),
         NoEstimate::Line { index, why } => {
             let what = lines.get(index).map(|line| format!("{} s of {}", line.seconds, line.model)).unwrap_or_default();

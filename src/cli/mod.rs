@@ -27,6 +27,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::boot;
 use crate::clock::Clock;
+use crate::plan::Moment;
 use crate::policy::load::{LoadError, load};
 use crate::policy::sunset::sunset_warnings;
 use crate::policy::{Policy, schema};
@@ -111,7 +112,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Key(args) => key::run(&args),
         Command::Estimate(args) => {
             let policy = policy(&args.config)?;
-            let text = estimate::run(&args, &policy, Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
+            let text = estimate::run(&args, &policy, Moment::of(Clock::default().now())).map_err(anyhow::Error::msg)?;
             print(&text)
         }
         Command::Report(args) => report_spend(&args),

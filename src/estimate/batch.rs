@@ -3,13 +3,12 @@
 //! Counts are whole clips and re-takes are rounded up to whole ones. Every product and sum is
 //! checked: a batch too large to be written is an error, never a smaller number.
 
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::{WishEstimate, wish_estimate};
 use crate::id::{ModelName, TenantName};
 use crate::money::MicroUsd;
-use crate::plan::NoPlan;
+use crate::plan::{Moment, NoPlan};
 use crate::policy::{Budget, Limits, Per, Policy, Tenant};
 use crate::price;
 use crate::video::{Origin, Seconds, Size, Wish};
@@ -113,13 +112,13 @@ pub enum NoEstimate {
 }
 
 /// Estimates a batch, as `tenant` or as somebody to whom only the rules for everybody apply.
-pub fn batch(policy: &Policy, tenant: Option<&Tenant>, lines: &[Line], today: Date) -> Result<Estimate, NoEstimate> {
+pub fn batch(policy: &Policy, tenant: Option<&Tenant>, lines: &[Line], moment: Moment) -> Result<Estimate, NoEstimate> {
     let anybody = anybody();
     let tenant = tenant.unwrap_or(&anybody);
     let mut estimate = Estimate { lines: Vec::with_capacity(lines.len()), once: None, day: None, month: None };
     for (index, line) in lines.iter().enumerate() {
         let wish = wish(line);
-        let each = wish_estimate(policy, tenant, &wish, today).map_err(|why| NoEstimate::Line { index, why })?;
+        let each = wish_estimate(policy, tenant, &wish, moment).map_err(|why| NoEstimate::Line { index, why })?;
         let line = LineEstimate::of(line.clone(), each, tenant).ok_or(NoEstimate::TooLarge)?;
         let sum = if line.line.per_day.is_some() { &mut estimate.day } else { &mut estimate.once };
         *sum = Some(sum.unwrap_or_default().plus(line.spend).ok_or(NoEstimate::TooLarge)?);

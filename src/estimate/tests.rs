@@ -3,8 +3,8 @@
 use super::{Estimate, Line, NoEstimate, batch, wish_estimate};
 use crate::id::ModelName;
 use crate::money::MicroUsd;
-use crate::plan::NoPlan;
-use crate::policy::sample::{TODAY, offer, policy, route, seconds, simulator_only, sora_2, tenant, usd, wish, wish_for};
+use crate::plan::{Moment, NoPlan};
+use crate::policy::sample::{now, offer, policy, route, seconds, simulator_only, sora_2, tenant, usd, wish, wish_for};
 use crate::policy::{Charge, Choose, Fit, Policy, Tenant};
 
 fn line(count: u64, model: &str, length: u32) -> Line {
@@ -12,7 +12,7 @@ fn line(count: u64, model: &str, length: u32) -> Line {
 }
 
 fn estimated(policy: &Policy, lines: &[Line]) -> Estimate {
-    batch(policy, None, lines, TODAY).unwrap()
+    batch(policy, None, lines, Moment::of(now())).unwrap()
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_tenant_is_charged_as_its_policy_says_unless_told_otherwise() {
     let per_second = Tenant { charge: Some(Charge::PerSecond(usd("0.12"))), ..tenant("acme") };
     let margin = |charge| {
         let lines = [Line { charge, ..line(10, "sora-2", 8) }];
-        batch(&simulator_only(), Some(&per_second), &lines, TODAY).unwrap().lines[0].margin.unwrap()
+        batch(&simulator_only(), Some(&per_second), &lines, Moment::of(now())).unwrap().lines[0].margin.unwrap()
     };
     assert_eq!((margin(None).charge, margin(None).total), (usd("0.96"), usd("1.60")));
     assert_eq!(margin(Some(usd("0.70"))).per_clip, usd("-0.10"));
@@ -118,7 +118,7 @@ fn what_is_made_otherwise_than_asked_is_said() {
     let mut fitting = route("fitting");
     fitting.models.insert(ModelName::new("sora-2"), crate::policy::Offer { fit: Fit::Nearest, ..sora_2() });
     let policy = policy(Choose::Ordered, vec![(fitting, 1)]);
-    let estimate = wish_estimate(&policy, &tenant("t"), &wish_for("sora-2", 7, "1024x1792"), TODAY).unwrap();
+    let estimate = wish_estimate(&policy, &tenant("t"), &wish_for("sora-2", 7, "1024x1792"), Moment::of(now())).unwrap();
     assert_eq!((estimate.price(), estimate.can_be_ordered()), (usd("0.80"), true));
     insta::assert_snapshot!(estimate.remarks().join("\n"), @r"
     Asked for 7 s, sora-2 is made in 8 s.
@@ -128,7 +128,8 @@ fn what_is_made_otherwise_than_asked_is_said() {
 
 #[test]
 fn a_wish_is_answered_with_price_ceiling_and_ways_out() {
-    let estimate = |length| wish_estimate(&simulator_only(), &tenant("t"), &wish_for("sora-2", length, "720x1280"), TODAY).unwrap();
+    let estimate =
+        |length| wish_estimate(&simulator_only(), &tenant("t"), &wish_for("sora-2", length, "720x1280"), Moment::of(now())).unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(&estimate(5).to_json()).unwrap(), @r#"
     {
       "alternatives": [
@@ -159,13 +160,13 @@ fn a_wish_is_answered_with_price_ceiling_and_ways_out() {
     }
     "#);
     assert_eq!(estimate(8).to_json()["alternatives"], serde_json::json!([]));
-    let unsaid = wish_estimate(&simulator_only(), &tenant("t"), &wish(), TODAY).unwrap();
+    let unsaid = wish_estimate(&simulator_only(), &tenant("t"), &wish(), Moment::of(now())).unwrap();
     assert_eq!((unsaid.seconds(), unsaid.price(), unsaid.remarks()), (seconds(4), usd("0.40"), Vec::new()));
 }
 
 #[test]
 fn past_the_end_of_the_list_there_is_one_nearest_length() {
-    let estimate = wish_estimate(&simulator_only(), &tenant("t"), &wish_for("sora-2", 60, "720x1280"), TODAY).unwrap();
+    let estimate = wish_estimate(&simulator_only(), &tenant("t"), &wish_for("sora-2", 60, "720x1280"), Moment::of(now())).unwrap();
     assert_eq!(estimate.price(), usd("6.00"));
     assert_eq!(estimate.nearest.iter().map(|n| (n.seconds, n.price)).collect::<Vec<_>>(), [(seconds(12), usd("1.20"))]);
 }
@@ -173,26 +174,30 @@ fn past_the_end_of_the_list_there_is_one_nearest_length() {
 #[test]
 fn an_alternative_is_never_one_that_the_tenant_may_not_have() {
     let modest = Tenant { cost_max: Some(usd("0.50")), ..tenant("t") };
-    let estimate = wish_estimate(&simulator_only(), &modest, &wish_for("sora-2", 6, "720x1280"), TODAY).unwrap();
+    let estimate = wish_estimate(&simulator_only(), &modest, &wish_for("sora-2", 6, "720x1280"), Moment::of(now())).unwrap();
     assert_eq!(estimate.nearest.iter().map(|n| n.seconds).collect::<Vec<_>>(), [seconds(4)]);
     let broke = Tenant { cost_max: Some(usd("0.30")), ..tenant("t") };
-    let refused = wish_estimate(&simulator_only(), &broke, &wish_for("sora-2", 6, "720x1280"), TODAY);
+    let refused = wish_estimate(&simulator_only(), &broke, &wish_for("sora-2", 6, "720x1280"), Moment::of(now()));
     assert_eq!(refused, Err(NoPlan::TooDear { price: usd("0.40"), max: usd("0.30") }));
 }
 
 #[test]
 fn a_line_that_nobody_serves_is_named() {
     let lines = [line(1, "sora-2", 4), line(1, "sora-3", 4)];
-    let outcome = batch(&simulator_only(), None, &lines, TODAY);
+    let outcome = batch(&simulator_only(), None, &lines, Moment::of(now()));
     assert!(matches!(outcome, Err(NoEstimate::Line { index: 1, why: NoPlan::UnknownModel { .. } })), "{outcome:?}");
 }
 
 #[test]
 fn a_sum_too_large_to_be_written_is_not_an_estimate() {
     for count in [u64::MAX, 1 << 62, 1 << 45] {
-        let outcome = batch(&simulator_only(), None, &[line(count, "sora-2", 12)], TODAY);
+        let outcome = batch(&simulator_only(), None, &[line(count, "sora-2", 12)], Moment::of(now()));
         assert_eq!(outcome, Err(NoEstimate::TooLarge), "{count}");
     }
     let daily = Line { per_day: Some(1 << 42), ..line(1, "sora-2", 12) };
-    assert_eq!(batch(&simulator_only(), None, &[daily], TODAY), Err(NoEstimate::TooLarge), "a day could be written, a month not");
+    assert_eq!(
+        batch(&simulator_only(), None, &[daily], Moment::of(now())),
+        Err(NoEstimate::TooLarge),
+        "a day could be written, a month not"
+    );
 }

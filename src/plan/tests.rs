@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::date;
+use jiff::tz::TimeZone;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
-use super::{NoPlan, PassedOver, Pin, Plan, expected, models, plan};
+use super::{Moment, NoPlan, PassedOver, Pin, Plan, models, plan};
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
-use crate::policy::sample::{TODAY, offer, policy, route, seconds, sora_2, sora_2_pro, tenant, usd, wish, wish_for};
-use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Tenant, When};
-use crate::video::{Size, Wish};
+use crate::policy::sample::{TODAY, noon, now, offer, policy, route, seconds, sora_2, sora_2_pro, tenant, usd, wish, wish_for};
+use crate::policy::window::WEEK;
+use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Tenant, When, Window};
+use crate::video::{Reference, Size, Wish};
 
 const PORTRAIT: &str = "720x1280";
 
@@ -29,7 +31,7 @@ fn in_order(routes: Vec<Route>) -> Policy {
 }
 
 fn today(policy: &Policy, tenant: &Tenant, wish: &Wish) -> Result<Plan, NoPlan> {
-    plan(policy, tenant, wish, None, TODAY, 0)
+    plan(policy, tenant, wish, None, Moment::of(now()).drawing(0))
 }
 
 fn names(plan: &Plan) -> Vec<&str> {
@@ -82,6 +84,30 @@ fn the_first_rule_that_matches_decides_and_no_other_is_asked() {
     assert_eq!(names(&today(&policy, &t, &unsaid).unwrap()), ["d"], "defaults count as said");
     let plan = today(&policy, &t, &wish_for("sora-2", 4, "1280x720")).unwrap();
     assert_eq!((plan.rule, names(&plan)), (Some(4), vec!["e"]));
+}
+
+#[test]
+fn a_rule_for_an_end_user_a_reference_or_a_time_is_for_nothing_else() {
+    let night = Window { from: 22 * 60, until: 6 * 60, days: WEEK.to_vec(), timezone: TimeZone::UTC };
+    let mut policy = in_order(vec![route("a"), route("b"), route("c"), route("d")]);
+    let routes = policy.rules[0].routes.clone();
+    let only = |i: usize, when| Rule { when, routes: vec![routes[i].clone()], choose: Choose::Ordered };
+    policy.rules = vec![
+        only(0, When { user: vec!["u-17".into(), "u-18".into()], ..When::default() }),
+        only(1, When { has_reference: Some(true), ..When::default() }),
+        only(2, When { time: Some(night), has_reference: Some(false), ..When::default() }),
+        only(3, When::default()),
+    ];
+    let at_noon = |wish: &Wish| today(&policy, &tenant("t"), wish).unwrap().rule;
+    let asked_by = |user: &str| Wish { end_user: Some(user.into()), ..wish() };
+    assert_eq!([at_noon(&asked_by("u-18")), at_noon(&asked_by("U-18")), at_noon(&wish())], [Some(0), Some(3), Some(3)]);
+    let pictured = Wish { reference: Some(Reference::FileId("file-1".into())), ..wish() };
+    assert_eq!(at_noon(&pictured), Some(1));
+    let at_eleven = |wish: &Wish| {
+        let moment = Moment::of(now().after(std::time::Duration::from_secs(11 * 3600)));
+        plan(&policy, &tenant("t"), wish, None, moment).unwrap().rule
+    };
+    assert_eq!([at_eleven(&wish()), at_eleven(&pictured)], [Some(2), Some(1)]);
 }
 
 #[test]
@@ -153,7 +179,7 @@ fn a_model_is_offered_on_its_last_day_and_not_on_the_next() {
     let mut last = sora_2();
     last.sunset = Some(date(2026, 9, 24));
     let policy = in_order(vec![offering("a", last)]);
-    let on = |day| plan(&policy, &tenant("t"), &wish(), None, day, 0);
+    let on = |day| plan(&policy, &tenant("t"), &wish(), None, Moment::of(noon(day)));
     assert!(on(date(2026, 9, 24)).is_ok());
     assert!(on(date(2026, 9, 25)).is_err());
 }
@@ -222,22 +248,22 @@ fn source() -> Pin {
 fn what_is_made_from_a_clip_is_made_where_it_is_and_like_it() {
     let mut policy = in_order(vec![route("a"), route("b")]);
     policy.rules.clear();
-    let remix = plan(&policy, &tenant("t"), &wish(), Some(&source()), TODAY, 0).unwrap();
+    let remix = plan(&policy, &tenant("t"), &wish(), Some(&source()), Moment::of(now()).drawing(0)).unwrap();
     assert_eq!((names(&remix), remix.rule), (vec!["b"], None));
     assert_eq!((remix.candidates[0].seconds, remix.candidates[0].size), (seconds(12), Size::new(1280, 720)));
 
     let said = Wish { seconds: Some(seconds(4)), model: Some(ModelName::new("other")), ..wish() };
-    let extension = plan(&policy, &tenant("t"), &said, Some(&source()), TODAY, 0).unwrap();
+    let extension = plan(&policy, &tenant("t"), &said, Some(&source()), Moment::of(now()).drawing(0)).unwrap();
     assert_eq!((extension.model.as_str(), extension.candidates[0].seconds), ("sora-2", seconds(4)));
 
     let stitched = Pin { seconds: seconds(24), ..source() };
-    let remix = plan(&policy, &tenant("t"), &wish(), Some(&stitched), TODAY, 0).unwrap();
+    let remix = plan(&policy, &tenant("t"), &wish(), Some(&stitched), Moment::of(now()).drawing(0)).unwrap();
     assert_eq!(remix.ceiling(), usd("2.40"), "a length off the list is inherited and priced as it is");
 }
 
 #[test]
 fn a_source_on_a_route_that_is_gone_or_may_not_be_used_cannot_be_continued() {
-    let pinned = |policy: &Policy, tenant: &Tenant| no_route(plan(policy, tenant, &wish(), Some(&source()), TODAY, 0));
+    let pinned = |policy: &Policy, tenant: &Tenant| no_route(plan(policy, tenant, &wish(), Some(&source()), Moment::of(now()).drawing(0)));
     let bound = Tenant { residency: Some("eu".into()), ..tenant("acme") };
     let gone = in_order(vec![route("a")]);
     let disabled = in_order(vec![route("a"), Route { enabled: false, ..route("b") }]);
@@ -263,7 +289,7 @@ fn lots_fall_in_proportion_to_the_weights() {
     let (tenant, wish) = (tenant("t"), wish());
     let (mut first, mut second_after_a) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
     for seed in 0..DRAWS {
-        let plan = plan(&policy, &tenant, &wish, None, TODAY, seed).unwrap();
+        let plan = plan(&policy, &tenant, &wish, None, Moment::of(now()).drawing(seed)).unwrap();
         let order = names(&plan);
         assert_eq!(order[3], "last", "a weight of nothing is the last resort");
         *first.entry(order[0].into()).or_default() += 1;
@@ -282,7 +308,7 @@ fn lots_fall_in_proportion_to_the_weights() {
 #[test]
 fn an_estimate_expects_the_heaviest_route() {
     let policy = policy(Choose::Weighted, vec![(route("a"), 0), (route("b"), 20), (route("c"), 80)]);
-    assert_eq!(names(&expected(&policy, &tenant("t"), &wish(), TODAY).unwrap()), ["c", "b", "a"]);
+    assert_eq!(names(&plan(&policy, &tenant("t"), &wish(), None, Moment::of(now())).unwrap()), ["c", "b", "a"]);
 }
 
 /// Fit, region, lengths, whether enabled, price of a second in micro-dollars, weight.
@@ -312,7 +338,7 @@ proptest! {
     fn a_plan_keeps_its_promises(policy in any_policy(), length in 1..=14_u32, seed in any::<u64>(), bound in any::<bool>(), max in prop::option::of(0..=1_500_000_i64)) {
         let tenant = Tenant { residency: bound.then(|| "eu".into()), cost_max: max.map(MicroUsd::new), ..tenant("t") };
         let asked = wish_for("sora-2", length, PORTRAIT);
-        let drawn = match plan(&policy, &tenant, &asked, None, TODAY, seed) {
+        let drawn = match plan(&policy, &tenant, &asked, None, Moment::of(now()).drawing(seed)) {
             Ok(drawn) => drawn,
             Err(NoPlan::UnknownModel { .. } | NoPlan::NoRoute { .. }) => {
                 let open = |r: &Arc<Route>| r.enabled && (!bound || r.region.as_deref() == Some("eu"));
@@ -321,7 +347,7 @@ proptest! {
             }
             Err(_) => return Ok(()),
         };
-        let again = plan(&policy, &tenant, &asked, None, TODAY, seed).unwrap();
+        let again = plan(&policy, &tenant, &asked, None, Moment::of(now()).drawing(seed)).unwrap();
         prop_assert_eq!(names(&drawn), names(&again), "the same job draws the same lot");
 
         let mut listed: Vec<&RouteName> = drawn.candidates.iter().map(|c| &c.route.name).collect();

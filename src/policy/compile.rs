@@ -13,6 +13,7 @@ mod rules;
 mod settings;
 mod tenants;
 mod webhooks;
+mod when;
 
 use std::collections::BTreeMap;
 use std::collections::{BTreeSet, HashMap};

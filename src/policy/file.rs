@@ -336,6 +336,26 @@ pub struct When {
     pub seconds: Option<Placed<OneOrMany<u32>>>,
     /// The tenant's residency.
     pub residency: Option<Placed<String>>,
+    /// End users, as the header `x-filmgate-user` or the body's `user` names them.
+    pub user: Option<Placed<OneOrMany<String>>>,
+    /// Whether the wish comes with a picture to start from.
+    pub has_reference: Option<bool>,
+    /// The times at which it is in force.
+    pub time: Option<Placed<Window>>,
+}
+
+/// A part of the day, on some days of the week. One that goes past midnight belongs to the day on which it begins.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// When it begins, on the wall clock: `"22:00"`. Default `"00:00"`.
+    pub from: Option<Placed<String>>,
+    /// When it is over: `"06:00"`. Default `"24:00"`.
+    pub until: Option<Placed<String>>,
+    /// The days on which it begins: `"mon"` to `"sun"`. Default: all.
+    pub days: Option<Placed<Vec<Placed<String>>>>,
+    /// On whose clock: an IANA name such as `"Europe/Berlin"`. Default `"UTC"`.
+    pub timezone: Option<Placed<String>>,
 }
 
 /// How a rule's routes are ordered.
@@ -474,6 +494,8 @@ pub enum Log {
 impl When {
     /// Whether nothing is asked for, so that everybody matches.
     pub fn is_empty(&self) -> bool {
-        self.tenant.is_none() && self.model.is_none() && self.size.is_none() && self.seconds.is_none() && self.residency.is_none()
+        let Self { tenant, model, size, seconds, residency, user, has_reference, time } = self;
+        (tenant.is_none() && model.is_none() && size.is_none() && seconds.is_none())
+            && (residency.is_none() && user.is_none() && has_reference.is_none() && time.is_none())
     }
 }

@@ -14,6 +14,7 @@ pub mod schema;
 mod shroud;
 pub mod sunset;
 mod terms;
+pub mod window;
 #[cfg(test)]
 pub mod sample;
 
@@ -34,6 +35,8 @@ use crate::money::MicroUsd;
 use crate::provider::{Endpoint, Provider};
 use crate::secret::Secret;
 use crate::video::{Seconds, Size, SizeClass};
+
+pub use window::Window;
 
 /// The whole of what the operator decided, as one immutable value.
 #[derive(Clone, Debug)]
@@ -303,7 +306,7 @@ pub struct Rule {
 }
 
 /// What a rule matches; an empty list or `None` matches everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct When {
     /// Tenants.
     pub tenant: Vec<TenantName>,
@@ -315,6 +318,12 @@ pub struct When {
     pub seconds: Vec<Seconds>,
     /// The tenant's residency.
     pub residency: Option<String>,
+    /// End users, as a request names them.
+    pub user: Vec<String>,
+    /// Whether the wish comes with a picture to start from.
+    pub has_reference: Option<bool>,
+    /// The times at which it is in force.
+    pub time: Option<Window>,
 }
 
 /// How the routes of a rule are ordered for a job.

@@ -15,6 +15,7 @@ use super::{
     Alerts, Archive, Budget, Choose, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rule, Server, StoreUrl,
     Telemetry, Tenant, UnknownPolicy, When, WrittenOff,
 };
+use crate::clock::Timestamp;
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::provider::{
@@ -25,6 +26,16 @@ use crate::video::{Origin, Seconds, Size, Upload, Wish};
 
 /// The day on which the samples are used: after the sunset of OpenAI's models.
 pub const TODAY: Date = date(2026, 11, 23);
+
+/// Noon of [`TODAY`].
+pub fn now() -> Timestamp {
+    noon(TODAY)
+}
+
+/// Noon of a day, in UTC.
+pub fn noon(day: Date) -> Timestamp {
+    Timestamp::from_secs(TimeZone::UTC.to_timestamp(day.at(12, 0, 0, 0)).unwrap().as_second())
+}
 
 /// Amounts as they are written in the file.
 pub fn usd(text: &str) -> MicroUsd {

@@ -19,7 +19,8 @@
 //! - In multipart: `f[key]`, `f[]`, `f[][key]`, `f.key`, and the JSON text of an object or a list.
 //!   A file input left empty by a browser counts as not given.
 //! - `null` counts as not given.
-//! - `user` is kept for rules and reports, `model` on edits and extensions for uploaded clips.
+//! - `user` is kept for caps, rules and reports, and may come as a header instead. `model` on edits and
+//!   extensions is for uploaded clips.
 //! - `n` of 1, `quality` of `standard` and any `metadata` are taken and have no effect.
 //!
 //! Everything else that is not of the operation is refused by name: a field that is silently
@@ -48,7 +49,7 @@ pub use list::{ListQuery, link_token, page, variant};
 pub use media::check_reference_size;
 pub use range::{Wanted, wanted as wanted_range};
 pub use video::{OUTCOME_UNKNOWN, VideoView, character_json, deleted, list, model, models, public_status, video};
-pub use wish::{create, edit, extend, remix};
+pub use wish::{create, edit, end_user, extend, name_end_user, remix};
 
 #[cfg(test)]
 mod tests;

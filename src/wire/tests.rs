@@ -13,7 +13,7 @@ use crate::id::{CharacterId, JobId, ModelName};
 use crate::video::{MediaType, Origin, Reference, Source, Upload, Wish};
 use crate::wire::error::{Fault, FaultKind, FormError};
 use crate::wire::form::{Form, read_form};
-use crate::wire::{character, create, edit, extend, remix};
+use crate::wire::{character, create, edit, end_user, extend, name_end_user, remix};
 
 use recorded::{Meant, RECORDED};
 
@@ -187,6 +187,27 @@ fn code_written_from_blog_posts_works() {
         let mut whole = json!({ "prompt": "A fox" });
         whole.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         assert_eq!(create(from_json(&whole)).as_ref(), Ok(meant), "{extra}");
+    }
+}
+
+#[test]
+fn an_end_user_may_be_named_by_a_header_and_never_two_different_ones() {
+    let named = |said: Option<&str>, header: Option<&str>| {
+        let mut wish = Wish { end_user: said.map(str::to_owned), ..wish("A fox") };
+        name_end_user(&mut wish, "x-filmgate-user", header.map(str::to_owned)).map(|()| wish.end_user)
+    };
+    let u = Some("u-17".to_owned());
+    assert_eq!(
+        [named(None, Some("u-17")), named(Some("u-17"), None), named(Some("u-17"), Some("u-17"))],
+        [Ok(u.clone()), Ok(u.clone()), Ok(u)]
+    );
+    let fault = named(Some("u-17"), Some("u-18")).unwrap_err();
+    assert_eq!((fault.param.as_deref(), fault.code), (Some("user"), Some("invalid_value")));
+
+    let read = |values: &[&[u8]]| end_user("x-filmgate-user", values.iter());
+    assert_eq!([read(&[]), read(&[b""]), read(&["zoë".as_bytes()])], [Ok(None), Ok(None), Ok(Some("zoë".to_owned()))]);
+    for bad in [&[&b"\xff"[..]][..], &[b"a\tb"], &[b"a", b"a"], &[&[b'u'; 257]]] {
+        assert_eq!(read(bad).unwrap_err().param.as_deref(), Some("x-filmgate-user"), "{bad:?}");
     }
 }
 

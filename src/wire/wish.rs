@@ -4,16 +4,13 @@
 //! is judged last: one that cannot exist has to be refused exactly like one that does not.
 
 use crate::id::{CharacterId, JobId, ModelName};
-use crate::video::{Origin, PROMPT_CHARS_MAX, Reference, Seconds, Size, Source, Wish};
+use crate::video::{END_USER_CHARS_MAX, Origin, PROMPT_CHARS_MAX, Reference, Seconds, Size, Source, Wish};
 use crate::wire::error::{Fault, FormError, shown};
 use crate::wire::form::{Field, Form};
 use crate::wire::{media, reference};
 
 /// The longest model name, bytes.
 const MODEL_BYTES_MAX: usize = 100;
-
-/// The longest `user`, characters.
-const END_USER_CHARS_MAX: usize = 256;
 
 /// The most characters in one clip.
 const CHARACTERS_MAX: usize = 2;
@@ -136,14 +133,48 @@ fn take_extras(form: &mut Form) -> Result<Option<String>, Fault> {
 
     let Some(field) = form.take("user") else { return Ok(None) };
     let user = field.text("user")?;
+    check_end_user("user", &user)?;
+    Ok(Some(user).filter(|user| !user.is_empty()))
+}
+
+/// Whether a text may name who asked; `param` is where it stands.
+fn check_end_user(param: &str, user: &str) -> Result<(), Fault> {
     let chars = user.chars().count();
     if chars > END_USER_CHARS_MAX {
-        return Err(Fault::too_long("user", chars, END_USER_CHARS_MAX));
+        return Err(Fault::too_long(param, chars, END_USER_CHARS_MAX));
     }
     if user.chars().any(char::is_control) {
-        return Err(Fault::invalid("user", "invalid_value", "Invalid 'user': it contains a control character. Remove it."));
+        let message = format!("Invalid '{param}': it contains a control character. Remove it.");
+        return Err(Fault::invalid(param, "invalid_value", message));
     }
-    Ok(Some(user).filter(|user| !user.is_empty()))
+    Ok(())
+}
+
+/// Reads the header that names who asked, given all its values; none is like an empty one.
+pub fn end_user(header: &str, mut values: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<Option<String>, Fault> {
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Fault::twice(header));
+    }
+    let not_text = || Fault::invalid(header, "invalid_value", format!("Invalid '{header}': it is not UTF-8."));
+    let user = std::str::from_utf8(value.as_ref()).map_err(|_| not_text())?;
+    check_end_user(header, user)?;
+    Ok(Some(user.to_owned()).filter(|user| !user.is_empty()))
+}
+
+/// Puts the end user that a header names into a wish. One that the body names too has to be the same: or it would be for
+/// whoever writes the body to choose whose cap and whose rules are meant.
+pub fn name_end_user(wish: &mut Wish, header: &str, named: Option<String>) -> Result<(), Fault> {
+    match (&wish.end_user, named) {
+        (_, None) => {}
+        (None, named) => wish.end_user = named,
+        (Some(said), Some(named)) if *said == named => {}
+        (Some(_), Some(_)) => {
+            let message = format!("'user' and the header '{header}' name different end users. Send one of them, or the same in both.");
+            return Err(Fault::invalid("user", "invalid_value", message));
+        }
+    }
+    Ok(())
 }
 
 fn take_characters(form: &mut Form) -> Result<Vec<CharacterId>, FormError> {

@@ -33,6 +33,7 @@ mod callback_tokens;
 mod notices;
 mod limits;
 mod failover;
+mod rules;
 mod clocks;
 mod polling;
 mod storm;

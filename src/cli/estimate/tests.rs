@@ -7,7 +7,8 @@ use jiff::civil::date;
 
 use super::{Clips, EstimateArgs, run};
 use crate::id::{ModelName, TenantName};
-use crate::policy::sample::{TODAY, policy, route, simulator_only, sora_2, tenant, usd};
+use crate::plan::Moment;
+use crate::policy::sample::{now, policy, route, simulator_only, sora_2, tenant, usd};
 use crate::policy::{Choose, Policy, Price, Tenant};
 
 #[derive(Parser)]
@@ -19,7 +20,7 @@ struct Typed {
 /// What is printed for a command line, or why nothing is.
 fn printed(policy: &Policy, command: &str) -> Result<String, String> {
     let typed = Typed::try_parse_from(command.split_whitespace()).map_err(|e| e.to_string())?;
-    run(&typed.args, policy, TODAY)
+    run(&typed.args, policy, Moment::of(now()))
 }
 
 fn shown(command: &str) -> String {

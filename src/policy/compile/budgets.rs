@@ -54,7 +54,7 @@ pub(super) fn compile(base: &dyn fmt::Display, budget: &Placed<file::Budget>, pa
 }
 
 /// A time zone, from the table inside this program, so that the same file means the same everywhere.
-fn zone(path: fmt::Arguments<'_>, name: &Option<Placed<String>>, pass: &mut Pass<'_>) -> Option<TimeZone> {
+pub(super) fn zone(path: fmt::Arguments<'_>, name: &Option<Placed<String>>, pass: &mut Pass<'_>) -> Option<TimeZone> {
     let Some(name) = name else { return Some(TimeZone::UTC) };
     let known = match pass.zones.get(&name.value) {
         Some(known) => known.clone(),

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Pass, offers};
-use crate::id::{ModelName, RouteName, TenantName};
+use super::Pass;
+use super::when::when;
+use crate::id::RouteName;
 use crate::policy::file::forms::{Placed, RuleRoutes};
 use crate::policy::terms::{self, Wrong};
 use crate::policy::{Choose, Route, Rule, When, file};
-use crate::video::Seconds;
 
 /// The most rules.
 const RULES_MAX: usize = 1_000;
@@ -107,44 +107,6 @@ fn choose(i: usize, rule: &file::Rule, routes: &RuleRoutes, pass: &mut Pass<'_>)
         pass.faults.add(&written.at, path, "only `weighted` makes use of weights", remedy);
     }
     Some(choose)
-}
-
-fn when(i: usize, file: &file::When, gateway: &file::Gateway, pass: &mut Pass<'_>) -> When {
-    let mut when = When::default();
-    for (name, at) in file.tenant.iter().flat_map(Placed::each) {
-        if !gateway.tenants.contains_key(name.as_str()) && !pass.faults.any_at("tenants") {
-            let remedy = terms::name_remedy(name, "tenants", gateway.tenants.keys().map(|t| t.value.as_str()));
-            pass.faults.add(at, format_args!("rules[{i}].when.tenant"), format!("there is no tenant {}", terms::shorten(name)), remedy);
-        }
-        when.tenant.push(TenantName::new(name));
-    }
-    for (name, at) in file.model.iter().flat_map(Placed::each) {
-        pass.model(format_args!("rules[{i}].when.model"), at, name);
-        when.model.push(ModelName::new(name));
-    }
-    for (text, at) in file.size.iter().flat_map(Placed::each) {
-        when.size.extend(pass.keep(at, format_args!("rules[{i}].when.size"), offers::size(text)));
-    }
-    for (number, at) in file.seconds.iter().flat_map(Placed::each) {
-        let wrong = || Wrong::new(format!("{number} is not a length"), "write whole seconds from 1 to 3600");
-        when.seconds.extend(pass.keep(at, format_args!("rules[{i}].when.seconds"), Seconds::new(*number).ok_or_else(wrong)));
-    }
-    let empty = [
-        file.tenant.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "tenant")),
-        file.model.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "model")),
-        file.size.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "size")),
-        file.seconds.as_ref().filter(|v| v.each().is_empty()).map(|v| (&v.at, "seconds")),
-    ];
-    for (at, key) in empty.into_iter().flatten() {
-        pass.faults.add(
-            at,
-            format_args!("rules[{i}].when.{key}"),
-            "an empty list matches nobody",
-            format!("write at least one, or leave `{key}` out to match all"),
-        );
-    }
-    when.residency = pass.word(format_args!("rules[{i}].when.residency"), &file.residency);
-    when
 }
 
 /// Tells of a rule that may decide and then cannot serve.

@@ -98,7 +98,7 @@ fn every_block_of_the_shipped_file_compiles_once_uncommented() {
     let policy = good(&all_in_use());
     let routes: Vec<&str> = policy.routes.keys().map(|name| name.as_str()).collect();
     assert_eq!(routes, ["azure", "azure-entra", "cometapi", "openai", "own", "simulator"]);
-    assert_eq!((policy.rules.len(), policy.tenants.len(), policy.guard.deny.len()), (4, 2, 1));
+    assert_eq!((policy.rules.len(), policy.tenants.len(), policy.guard.deny.len()), (5, 2, 1));
     let not_in_force = policy.warnings.iter().filter(|w| w.ends_with("is read but not in force in this version")).count();
     assert_eq!(not_in_force, policy.warnings.len(), "{:?}", policy.warnings);
 }
