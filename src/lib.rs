@@ -58,6 +58,7 @@ mod eta;
 mod auth;
 mod plan;
 mod price;
+mod moderation;
 mod wire;
 mod budget;
 mod policy;

@@ -30,8 +30,8 @@ use crate::store::{Job, Overview};
 
 pub use family::Series;
 pub use words::{
-    AttemptOutcome, CopyOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal, RemovalCause, UpstreamCall,
-    WebhookOutcome,
+    AttemptOutcome, CopyOutcome, Guarded, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal,
+    RemovalCause, UpstreamCall, WebhookOutcome,
 };
 
 use names::{Names, OTHER};
@@ -117,6 +117,16 @@ impl Metrics {
         let names = self.names.load();
         let tenant = tenant.map_or("none", |tenant| names.tenant(tenant.as_str()));
         self.events.refusals_total.add([tenant, why.as_str()], 1);
+    }
+
+    /// A guard turned a tenant's wish down.
+    pub fn guarded(&self, tenant: &TenantName, why: Guarded) {
+        self.events.guard_refusals_total.add([self.names.load().tenant(tenant.as_str()), why.as_str()], 1);
+    }
+
+    /// A moderation service was asked about a wish, or could not be.
+    pub fn moderation(&self, outcome: ModerationOutcome, elapsed: Duration) {
+        self.events.moderation_seconds.observe([outcome.as_str()], elapsed);
     }
 
     /// A job was submitted to a route.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::id::TenantName;
-use crate::metrics::Refusal as Counted;
+use crate::metrics::{Guarded, Refusal as Counted};
 use crate::money::MicroUsd;
 use crate::plan::NoPlan;
 use crate::provider::Rejection;
@@ -70,6 +70,15 @@ pub enum Refusal {
     PromptTooLong {
         /// What is allowed.
         chars_max: usize,
+    },
+    /// The moderation service flags it.
+    Flagged,
+    /// No moderation service said anything of it, and policy lets nothing pass unseen.
+    Unmoderated {
+        /// For the log.
+        why: String,
+        /// Whether it may be asked later.
+        cured_by_retry: bool,
     },
     /// The tenant asks too often.
     RateLimited {
@@ -172,8 +181,10 @@ impl Refusal {
             Self::KeyRequired => client(S::BAD_REQUEST, "idempotency_key_required", "This gateway takes your requests only with an Idempotency-Key header: a key of your own for each video that you want."),
             Self::KeyReused => client(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new key for a new video."),
             Self::KeyInUse => client(S::CONFLICT, "idempotency_key_in_use", "The first request with this Idempotency-Key is still under way.").again(1),
-            Self::Denied => client(S::BAD_REQUEST, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt"),
+            Self::Denied | Self::Flagged => client(S::BAD_REQUEST, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt"),
             Self::PromptTooLong { chars_max } => client(S::BAD_REQUEST, "string_above_max_length", &format!("The prompt is longer than the {chars_max} characters that this gateway takes.")).about("prompt"),
+            Self::Unmoderated { cured_by_retry: true, .. } => down("moderation_unavailable", "Your request cannot be moderated at the moment. Nothing was charged.").again(5),
+            Self::Unmoderated { .. } => down("moderation_unavailable", "Nobody is set up to moderate your requests. Ask the operator of this gateway."),
             Self::RateLimited { wait } => busy("rate_limit_exceeded", "Too many requests. Try again later.").after(*wait),
             Self::TenantFull { in_flight } => busy("concurrency_limit_exceeded", &format!("{in_flight} videos are being made for you already, which is your limit. Try again when one is done.")).again(10),
             Self::RoutesFull { wait } => busy("rate_limit_exceeded", "Everybody who could make this video is busy. Try again later.").after(*wait),
@@ -205,7 +216,7 @@ impl Refusal {
     /// What only the log is told; never a prompt.
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::NoRoute { why, .. } => Some(why.clone()),
+            Self::NoRoute { why, .. } | Self::Unmoderated { why, .. } => Some(why.clone()),
             Self::NoPlan(NoPlan::NoRoute { passed_over, .. }) => {
                 let each = passed_over.iter().map(|passed| format!("{}: {}", passed.route, passed.why));
                 Some(each.collect::<Vec<_>>().join("; "))
@@ -226,12 +237,23 @@ impl Refusal {
             Self::OverBudget { .. } => Counted::GatewayBudget,
             Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => Counted::Permission,
             Self::NoPlan(NoPlan::NoRoute { .. }) => Counted::NoRoute,
-            Self::Denied | Self::PromptTooLong { .. } => Counted::Guard,
+            Self::Denied | Self::PromptTooLong { .. } | Self::Flagged | Self::Unmoderated { .. } => Counted::Guard,
             Self::NoRoute { .. } | Self::RoutesFull { .. } => Counted::Exhausted,
             Self::Rejected(_) | Self::Upstream => Counted::Upstream,
             Self::Unavailable(_) | Self::Internal => Counted::Store,
             Self::Reconciling | Self::Stopping | Self::Overloaded => Counted::Stopping,
             _ => Counted::Invalid,
+        }
+    }
+
+    /// Which guard turned the request down, if one did.
+    pub const fn guard(&self) -> Option<Guarded> {
+        match self {
+            Self::PromptTooLong { .. } => Some(Guarded::PromptTooLong),
+            Self::Denied => Some(Guarded::Denied),
+            Self::Flagged => Some(Guarded::Flagged),
+            Self::Unmoderated { .. } => Some(Guarded::Unmoderated),
+            _ => None,
         }
     }
 

@@ -40,6 +40,9 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
     let mut reply = outcome.unwrap_or_else(|refusal| {
         let reply = reply::refused(&refusal);
         gw.metrics.refused(tenant.as_ref(), refusal.counted());
+        if let (Some(tenant), Some(guard)) = (&tenant, refusal.guard()) {
+            gw.metrics.guarded(tenant, guard);
+        }
         let (reason, cause) = (refusal.counted().as_str(), refusal.cause());
         if matches!(refusal, Refusal::Unavailable(_)) {
             error!(parent: &span, cause = refusal.cause(), "the books cannot be kept");

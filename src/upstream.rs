@@ -8,11 +8,13 @@
 //!   was read; a fresh one tells exactly whether a byte was sent;
 //! * **free** requests (polls, lists) share pooled connections;
 //! * **content** has a pool of HTTP/1.1 connections, because slow downloads that share an HTTP/2
-//!   connection with polls use up its window and freeze them. Events to webhooks go there too.
+//!   connection with polls use up its window and freeze them. Events to webhooks and questions to a moderation
+//!   service go there too.
 //!
 //! Redirects are never followed: a credential must not travel to where a reply points.
 
 mod address;
+mod moderate;
 mod paid;
 mod tell;
 mod token;
@@ -30,6 +32,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 
 use crate::id::AttemptId;
 use crate::policy::Route;
@@ -69,6 +72,7 @@ pub struct Upstream {
     foreign: Pool<HttpConnector<PublicOnly>>,
     paid: HttpsConnector<HttpConnector>,
     tokens: Tokens,
+    questions: Semaphore,
     simulator: OnceLock<Endpoint>,
     reconciling: Reconciling,
 }
@@ -91,6 +95,7 @@ impl Upstream {
             foreign: pool(tls().enable_http1().wrap_connector(plain(HttpConnector::new_with_resolver(PublicOnly)))),
             paid: tls().enable_http1().wrap_connector(plain(HttpConnector::new())),
             tokens: Tokens::default(),
+            questions: Semaphore::new(moderate::QUESTIONS_KIB),
             simulator: OnceLock::new(),
             reconciling,
         }

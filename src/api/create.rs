@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument as _, info};
 
 use super::doorstep;
+use super::guarding;
 use super::intake::{self, Caller};
 use super::resend::{Earlier, Sending};
 use super::view;
@@ -27,7 +28,7 @@ use crate::job::State;
 use crate::limits::Passed;
 use crate::money::MicroUsd;
 use crate::plan::{InOrder, Moment, Pin, Plan, Reasons, offered, plan};
-use crate::policy::{Guard, Policy, Tenant};
+use crate::policy::{Policy, Tenant};
 use crate::price;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -92,7 +93,7 @@ async fn make(
     let end_user = end_user(request.headers())?;
     let form = intake::form(gw, &caller.policy, request).await?;
     let wish = wish(caller, making, form, end_user, gw.clock.now().utc_date())?;
-    guard(&caller.policy.guard, &wish)?;
+    guarding::allows(&caller.policy.guard, &wish)?;
     let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));
     let reserved = match sending.earlier(gw, caller, &fingerprint).await? {
         // Whoever was sending it is gone, and nothing of it is at any provider: this sending goes on with it.
@@ -105,7 +106,8 @@ async fn make(
         return Err(Refusal::Reconciling);
     }
     let known = Known { fingerprint, idempotency_key: sending.key.clone() };
-    let order = order(gw, caller, wish, begun, known, reserved).await?;
+    let mut order = order(gw, caller, wish, begun, known, reserved).await?;
+    guarding::moderate(gw, caller, &mut order).await?;
     let answering = gw.sendings.answering(&caller.tenant.name, fingerprint, order.id());
     let made = detached(gw, order, caller.policy.defaults.answer_after).await;
     answering.answered();
@@ -159,17 +161,6 @@ fn wish(caller: &Caller, making: Making, form: wire::Form, end_user: Option<Stri
     let mut wish = read.map_err(|error| Refusal::from(error).naming(offered(&caller.policy, &caller.tenant, today)))?;
     wire::name_end_user(&mut wish, END_USER.as_str(), end_user)?;
     Ok(wish)
-}
-
-/// Refusals ahead of any provider: they cost nothing and nobody learns of the prompt.
-fn guard(guard: &Guard, wish: &Wish) -> Result<(), Refusal> {
-    if wish.prompt.chars().count() > guard.prompt_chars_max {
-        return Err(Refusal::PromptTooLong { chars_max: guard.prompt_chars_max });
-    }
-    if guard.deny.iter().any(|pattern| pattern.is_match(&wish.prompt)) {
-        return Err(Refusal::Denied);
-    }
-    Ok(())
 }
 
 /// Plans a wish and prices it: everything that can be decided before money is touched.

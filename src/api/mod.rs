@@ -14,6 +14,7 @@ pub mod character;
 pub mod content;
 pub mod create;
 mod doorstep;
+mod guarding;
 mod intake;
 pub mod models;
 pub mod read;

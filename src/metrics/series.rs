@@ -28,6 +28,10 @@ families! {
         overhead_seconds: Histograms[] in OVERHEAD,
         /// Requests that were turned down by us, by reason; without a known key the tenant is `none`.
         refusals_total: Counters["tenant", "reason"],
+        /// Wishes that a guard turned down, by which.
+        guard_refusals_total: Counters["tenant", "reason"],
+        /// Time that asking the moderation service took, by what came of it; `_count` is the number of wishes asked about.
+        moderation_seconds: Histograms["outcome"] in ANSWER,
         /// Submissions of a job to a route, by how they went.
         attempts_total: Counters["route", "model", "outcome"],
         /// Submissions after a job's first, by how the one before went.

@@ -5,8 +5,8 @@ use http::StatusCode;
 
 use super::names::{Names, TENANTS_MAX};
 use super::{
-    AttemptOutcome, CopyOutcome, Metrics, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal, RemovalCause, UpstreamCall,
-    WebhookOutcome, catalogue,
+    AttemptOutcome, CopyOutcome, Guarded, Metrics, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal,
+    RemovalCause, UpstreamCall, WebhookOutcome, catalogue,
 };
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
@@ -37,6 +37,8 @@ fn record_everything(metrics: &Metrics) {
     metrics.overhead(moment);
     metrics.refused(Some(&tenant), Refusal::Budget);
     metrics.refused(None, Refusal::Key);
+    metrics.guarded(&tenant, Guarded::Denied);
+    metrics.moderation(ModerationOutcome::Passed, moment);
     metrics.attempt(&route, &model, AttemptOutcome::Accepted);
     metrics.retry(&route, &model, AttemptOutcome::NotSent);
     metrics.ended(&job(State::Completed));

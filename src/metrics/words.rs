@@ -117,6 +117,34 @@ words! {
 }
 
 words! {
+    /// Which guard turned a wish down.
+    Guarded {
+        /// The prompt is longer than the operator allows
+        PromptTooLong = "prompt_too_long",
+        /// It matches a pattern on the deny list
+        Denied = "denied",
+        /// The moderation service flags it
+        Flagged = "flagged",
+        /// The moderation service said nothing of it
+        Unmoderated = "unmoderated",
+    }
+}
+
+words! {
+    /// What came of asking a moderation service about a wish.
+    ModerationOutcome {
+        /// Nothing against it
+        Passed = "passed",
+        /// It was flagged
+        Flagged = "flagged",
+        /// No answer, and refused for that
+        Refused = "refused",
+        /// No answer, and let through all the same
+        LetThrough = "let_through",
+    }
+}
+
+words! {
     /// How one submission went.
     AttemptOutcome {
         /// The upstream has it

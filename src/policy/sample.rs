@@ -146,7 +146,7 @@ pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
         rules: vec![Rule { when: When::default(), routes, choose }],
         tenants: BTreeMap::new(),
         keys: HashMap::new(),
-        guard: Guard { prompt_chars_max: 4_000, deny: Vec::new() },
+        guard: Guard { prompt_chars_max: 4_000, deny: regex::RegexSet::empty(), moderation: None },
         alerts: Alerts { webhook: None, retry_permille: 100, sunset_days: 30 },
         telemetry: Telemetry { log_json: false },
         warnings: Vec::new(),

@@ -114,7 +114,7 @@ pub fn policy() -> Policy {
         rules: Vec::new(),
         tenants: BTreeMap::from([tenant("acme", budget(Some("500.00"), Per::Month)), tenant("demo", budget(None, Per::Total))]),
         keys: HashMap::new(),
-        guard: Guard { prompt_chars_max: 4_000, deny: Vec::new() },
+        guard: Guard { prompt_chars_max: 4_000, deny: regex::RegexSet::empty(), moderation: None },
         alerts: Alerts { webhook: None, retry_permille: 100, sunset_days: 30 },
         telemetry: Telemetry { log_json: true },
         warnings: vec!["the model is retired soon".into()],

@@ -39,6 +39,8 @@ impl Told {
 #[derive(Clone, Debug)]
 pub enum Answers {
     Status(u16),
+    /// With a body.
+    Says(u16, String),
     /// Elsewhere, where it is not to be looked for.
     Redirect(String),
     /// A mebibyte after the mebibyte.
@@ -75,6 +77,11 @@ impl Endpoint {
     /// The `webhook` of a tenant who wants its events here.
     pub fn webhook(&self, secret: &str) -> String {
         format!("webhook = {{ url = \"{}\", secret = \"{secret}\", allow_private = true }}", self.url)
+    }
+
+    /// The address that its paths begin with.
+    pub fn origin(&self) -> &str {
+        self.url.split("/hooks").next().unwrap()
     }
 
     /// From now on, when the script has ended.
@@ -120,6 +127,7 @@ async fn take(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Re
     let reply = Response::builder();
     let reply = match answer {
         Answers::Status(status) => reply.status(status).body(Full::default()),
+        Answers::Says(status, body) => reply.status(status).body(Full::new(body.into())),
         Answers::Redirect(to) => reply.status(302).header("location", to).body(Full::default()),
         Answers::Endlessly => reply.status(200).body(Full::new(Bytes::from(vec![b'x'; 64 << 20]))),
         Answers::Hangs => {

@@ -34,6 +34,7 @@ mod notices;
 mod limits;
 mod failover;
 mod rules;
+mod guarding;
 mod clocks;
 mod polling;
 mod storm;

@@ -1,31 +1,22 @@
-//! The single tables: `[server]`, `[store]`, `[defaults]`, `[guard]`, `[alerts]`, `[telemetry]`.
+//! The single tables: `[server]`, `[store]`, `[defaults]`, `[alerts]`, `[telemetry]`.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use regex::RegexBuilder;
-
 use super::Pass;
 use super::webhooks::webhook;
 use crate::id::ModelName;
 use crate::policy::file::forms::{Placed, Written};
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Alerts, Defaults, Guard, Server, StoreUrl, Telemetry, file};
+use crate::policy::{Alerts, Defaults, Server, StoreUrl, Telemetry, file};
 use crate::secret::Secret;
-use crate::video::PROMPT_CHARS_MAX;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The largest request body when the file does not say: room for a reference picture and a short clip.
 const BODY_BYTES_DEFAULT: u64 = 16 << 20;
-
-/// The most patterns in `guard.deny`.
-const DENY_MAX: usize = 1_000;
-
-/// The most memory that one compiled pattern may take, bytes.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 pub(super) fn server(file: &file::Server, pass: &mut Pass<'_>) -> Server {
     let listen = address(format_args!("server.listen"), &file.listen, SocketAddr::from(([127, 0, 0, 1], 8080)), pass);
@@ -139,34 +130,6 @@ pub(super) fn defaults(file: &file::Defaults, pass: &mut Pass<'_>) -> Defaults {
         model: ModelName::new(model),
         answer_after: pass.duration(format_args!("defaults.answer_after"), &file.answer_after, 5 * SECOND, Duration::ZERO..=55 * SECOND),
     }
-}
-
-pub(super) fn guard(file: &file::Guard, pass: &mut Pass<'_>) -> Guard {
-    if let Some(moderation) = &file.moderation {
-        let remedy = "remove it: a guard that does not guard is not accepted; use `deny` meanwhile";
-        pass.faults.add(&moderation.at, "guard.moderation", "moderation is not in this version yet", remedy);
-    }
-    let most = u32::try_from(PROMPT_CHARS_MAX).unwrap_or(u32::MAX);
-    let prompt_chars_max = pass.number(format_args!("guard.prompt_max_chars"), &file.prompt_max_chars, 1..=most).unwrap_or(most);
-    if let Some(first) = file.deny.get(DENY_MAX) {
-        pass.faults.add(&first.at, "guard.deny", format!("there are more than {DENY_MAX} patterns"), "join some with `|`");
-    }
-    let mut deny = Vec::new();
-    for (i, pattern) in file.deny.iter().take(DENY_MAX).enumerate() {
-        let compiled = RegexBuilder::new(&pattern.value).size_limit(PATTERN_BYTES_MAX).build().map_err(|error| {
-            let last = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Wrong::new(
-                format!("this pattern does not compile: {last}"),
-                "write a regular expression without look-around or back-references; in TOML a backslash is doubled",
-            )
-        });
-        let compiled = compiled.and_then(|regex| match regex.is_match("") {
-            true => Err(Wrong::new("this pattern matches every prompt".to_owned(), "write what a prompt must not contain")),
-            false => Ok(regex),
-        });
-        deny.extend(pass.keep(&pattern.at, format_args!("guard.deny[{i}]"), compiled));
-    }
-    Guard { prompt_chars_max: usize::try_from(prompt_chars_max).unwrap_or(PROMPT_CHARS_MAX), deny }
 }
 
 pub(super) fn alerts(file: &file::Alerts, pass: &mut Pass<'_>) -> Alerts {
