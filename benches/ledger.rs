@@ -134,6 +134,7 @@ fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
         prompt: "A calico cat playing a piano on stage, soft light, 35 mm, shallow depth of field".to_owned(),
         source: None,
         hidden_inputs: false,
+        extras: Default::default(),
         end_user: None,
         residency: None,
         ceiling: PRICE,

@@ -3,6 +3,7 @@
 //! Every step runs for a fixed time on one thread; the figure is the median over slices of that time,
 //! so that a neighbour's burst does not show in it.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -113,7 +114,7 @@ fn render(policy: &Policy, id: JobId) {
 fn wish(media_type: &str, body: &Bytes) -> anyhow::Result<Wish> {
     // The whole body is there, so there is nothing to wait for.
     let form = read_form(Some(media_type), body.clone()).now_or_never().context("a form that waits")?;
-    read_wish(form?).map_err(|error| anyhow!("{error:?}"))
+    read_wish(form?, &BTreeSet::new()).map_err(|error| anyhow!("{error:?}"))
 }
 
 fn submission<'a>(candidate: &'a Candidate, wish: &'a Wish) -> Submission<'a> {
@@ -125,6 +126,7 @@ fn submission<'a>(candidate: &'a Candidate, wish: &'a Wish) -> Submission<'a> {
         reference: None,
         characters: &[],
         origin: SubmissionOrigin::Create,
+        extras: &wish.extras,
         callback_url: None,
     }
 }

@@ -24,12 +24,12 @@ use crate::job::{Event, State, step};
 use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
 use crate::owing;
-use crate::plan::{Candidate, Plan};
+use crate::plan::{Candidate, Plan, submission};
 use crate::policy::Route;
-use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmissionSource, SubmitError, Unsupported};
+use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmitError};
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
-use crate::video::{Origin, Source, Wish};
+use crate::video::Wish;
 use turned::{FULL_WAIT, Turned};
 
 /// How long the outcome of a paid request is held on to while the database does not take it.
@@ -168,48 +168,14 @@ fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
 
 async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts, attempt: AttemptId) -> Result<Accepted, SubmitError> {
     let callback = callback(gw, &candidate.route, attempt);
-    let submission = Submission { callback_url: callback.as_deref(), ..submission(candidate, parts) };
+    let source = parts.source.as_deref().unwrap_or_default();
+    let submission = Submission { callback_url: callback.as_deref(), ..submission(candidate, &parts.wish, source, &parts.characters) };
     keyed::submit(gw, &candidate.route, attempt, &submission).await
 }
 
 /// Where the route's provider shall tell of an attempt, if it is asked to.
 pub fn callback(gw: &Gateway, route: &Route, attempt: AttemptId) -> Option<String> {
     route.callback_url.as_ref().map(|base| gw.callbacks.address(base, &route.name, attempt))
-}
-
-/// Leaves only the candidates whose dialect can say this wish, before any money is held for one that
-/// cannot; answers what the last one that was left out lacks.
-pub fn keep_those_that_can(plan: &mut Plan, parts: &Parts) -> Option<&'static str> {
-    let mut lacks = None;
-    plan.pass_over(|candidate| {
-        let Unsupported(what) = candidate.route.provider.can_submit(&submission(candidate, parts)).err()?;
-        lacks = Some(what);
-        Some(format!("cannot be told so: {what}"))
-    });
-    lacks
-}
-
-fn submission<'a>(candidate: &'a Candidate, parts: &'a Parts) -> Submission<'a> {
-    let id = parts.source.as_deref().unwrap_or_default();
-    let from = |source: &'a Source| match source {
-        Source::Job(_) => SubmissionSource::Id(id),
-        Source::Upload(upload) => SubmissionSource::Upload(upload),
-    };
-    Submission {
-        model: &candidate.upstream_model,
-        prompt: &parts.wish.prompt,
-        seconds: candidate.seconds,
-        size: candidate.size,
-        reference: parts.wish.reference.as_ref(),
-        characters: &parts.characters,
-        origin: match &parts.wish.origin {
-            Origin::Create => SubmissionOrigin::Create,
-            Origin::Remix(_) => SubmissionOrigin::Remix(id),
-            Origin::Edit(source) => SubmissionOrigin::Edit(from(source)),
-            Origin::Extend(source) => SubmissionOrigin::Extend(from(source)),
-        },
-        callback_url: None,
-    }
 }
 
 /// The submission of an attempt as far as the job's row tells it: all of it, if it was made from a prompt alone.
@@ -222,6 +188,7 @@ pub fn row_submission<'a>(job: &'a Job, callback_url: Option<&'a str>) -> Submis
         reference: None,
         characters: &[],
         origin: SubmissionOrigin::Create,
+        extras: &job.extras,
         callback_url,
     }
 }

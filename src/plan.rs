@@ -1,7 +1,7 @@
 //! Plans: the routes a job may use, in the order they will be tried.
 //!
-//! Knows the policy and the wish; not which routes are well or busy, what a dialect can say, or
-//! what the tenant has left to spend. The invariants: every candidate processes where the tenant's
+//! Knows the policy and the wish; not which routes are well or busy, or what the tenant has left to
+//! spend. The invariants: every candidate processes where the tenant's
 //! residency allows, is priced, and is within the tenant's limits for one clip; a wish that cannot
 //! be planned is answered with what would help most to whoever can mend it.
 
@@ -9,6 +9,7 @@ mod cheapest;
 mod eligible;
 mod fit;
 mod order;
+mod saying;
 mod told;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use crate::video::{Seconds, Size, Wish};
 use eligible::{Asked, Unfit};
 
 pub use cheapest::cheapest;
+pub use saying::submission;
 pub use told::{InOrder, Reasons};
 
 /// The routes a job may use, in the order they will be tried.
@@ -124,7 +126,7 @@ impl Moment {
     }
 }
 
-/// Why nobody may serve a wish. The first five are the client's to mend.
+/// Why nobody may serve a wish. All but the last are the client's to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPlan {
     /// No route has such a model, or the tenant may not ask for it.
@@ -133,6 +135,16 @@ pub enum NoPlan {
         model: ModelName,
         /// What the tenant may ask for.
         known: Vec<ModelName>,
+    },
+    /// Nobody eligible takes that parameter, which is beyond the protocol.
+    Extra {
+        /// Its name.
+        name: String,
+    },
+    /// The dialects of those eligible have no way to say it.
+    Unsayable {
+        /// What is lacking, for the client.
+        lacks: &'static str,
     },
     /// Nobody eligible makes that length.
     Seconds {
@@ -272,12 +284,26 @@ fn matches(when: &When, tenant: &Tenant, wish: &Wish, asked: &Asked, at: Timesta
         && when.time.as_ref().is_none_or(|window| window.contains(at))
 }
 
-/// Why nobody serves: if only the length or only the size stands in the way somewhere, that;
-/// if both do everywhere, the size first; otherwise what is wrong with each route.
+/// Why nobody serves: if only an extra, only what a dialect lacks, only the length or only the size stands in
+/// the way somewhere, that; if several do everywhere, the extra and then the size first; otherwise what is
+/// wrong with each route.
 fn nobody(rule: Option<usize>, tenant: &Tenant, asked: &Asked, unable: &[(&RouteName, Unfit<'_>)]) -> NoPlan {
+    let extra = |alone: bool| {
+        unable.iter().find_map(move |(_, unfit)| match unfit {
+            Unfit::Misfit { seconds, size, extra, .. } if !(alone && (*seconds || *size)) => extra.map(str::to_owned),
+            _ => None,
+        })
+    };
+    if let Some(name) = extra(true) {
+        return NoPlan::Extra { name };
+    }
+    let lacks = unable.iter().find_map(|(_, unfit)| if let Unfit::Unsayable(lacks) = unfit { Some(*lacks) } else { None });
+    if let Some(lacks) = lacks {
+        return NoPlan::Unsayable { lacks };
+    }
     let offers = |wrong_seconds: bool, wrong_size: bool| {
         unable.iter().filter_map(move |(_, unfit)| match unfit {
-            Unfit::Misfit { offer, seconds, size } if (*seconds, *size) == (wrong_seconds, wrong_size) => Some(*offer),
+            Unfit::Misfit { offer, seconds, size, extra: None } if (*seconds, *size) == (wrong_seconds, wrong_size) => Some(*offer),
             _ => None,
         })
     };
@@ -300,6 +326,9 @@ fn nobody(rule: Option<usize>, tenant: &Tenant, asked: &Asked, unable: &[(&Route
     }
     if !offered.is_empty() {
         return NoPlan::Size { asked: asked.size.or(Size::DEFAULT), offered };
+    }
+    if let Some(name) = extra(false) {
+        return NoPlan::Extra { name };
     }
     NoPlan::NoRoute { rule, passed_over: unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect() }
 }

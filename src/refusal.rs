@@ -342,6 +342,14 @@ fn no_plan(why: &NoPlan) -> Told {
             &format!("The model '{model}' does not exist or you do not have access to it. Available models are: {}.", quoted(known)),
         )
         .about("model"),
+        NoPlan::Extra { name } => told(
+            bad,
+            INVALID,
+            "unknown_parameter",
+            &format!("Unknown parameter: '{name}'. Nobody who may make this video for you takes it."),
+        )
+        .about(name),
+        NoPlan::Unsayable { lacks } => told(bad, INVALID, "unsupported", lacks),
         NoPlan::Seconds { asked, offered } => told(bad, INVALID, "invalid_value", &not_among(*asked, offered)).about("seconds"),
         NoPlan::Size { asked, offered } => told(bad, INVALID, "invalid_value", &not_among(*asked, offered)).about("size"),
         NoPlan::TooLong { max } => {

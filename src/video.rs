@@ -3,12 +3,16 @@
 //! Knows nothing of JSON, routes or prices. Past `wire`, a value of one of these types is the proof
 //! that its text was acceptable; whether anybody *offers* it is the plan's business.
 
+mod extras;
+
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
 
 use crate::id::{CharacterId, JobId, ModelName};
+
+pub use extras::{EXTRA_CHARS_MAX, EXTRAS_MAX, Extra, Extras};
 
 /// The longest prompt the protocol allows, in characters.
 pub const PROMPT_CHARS_MAX: usize = 32_000;
@@ -254,6 +258,8 @@ pub struct Wish {
     pub characters: Vec<CharacterId>,
     /// The client's own word for who asked (`user`), for rules and reports.
     pub end_user: Option<String>,
+    /// What it says beyond the protocol.
+    pub extras: Extras,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::provider::SubmitError;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::store::Character;
-use crate::video::{Origin, Wish};
+use crate::video::{Extras, Origin, Wish};
 use crate::wire;
 
 /// `POST /videos/characters`: on the first route that the tenant's default model would use and that can.
@@ -73,5 +73,6 @@ fn unspecified() -> Wish {
         reference: None,
         characters: Vec::new(),
         end_user: None,
+        extras: Extras::new(),
     }
 }

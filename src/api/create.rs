@@ -21,7 +21,7 @@ use super::resend::{Earlier, Sending};
 use super::view;
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
-use crate::dispatch::{Order, Parts, dispatch, keep_those_that_can};
+use crate::dispatch::{Order, Parts, dispatch};
 use crate::gateway::Gateway;
 use crate::id::{JobId, RouteName};
 use crate::job::State;
@@ -152,11 +152,12 @@ fn end_user(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 
 /// Reads a wish out of its form, for an end user that may be named beside it.
 fn wish(caller: &Caller, making: Making, form: wire::Form, end_user: Option<String>, today: Date) -> Result<Wish, Refusal> {
+    let extras = &caller.policy.extras;
     let read = match making {
-        Making::Create => wire::create(form),
-        Making::Remix(source) => wire::remix(source, form),
-        Making::Edit => wire::edit(form),
-        Making::Extend => wire::extend(form),
+        Making::Create => wire::create(form, extras),
+        Making::Remix(source) => wire::remix(source, form, extras),
+        Making::Edit => wire::edit(form, extras),
+        Making::Extend => wire::extend(form, extras),
     };
     let mut wish = read.map_err(|error| Refusal::from(error).naming(offered(&caller.policy, &caller.tenant, today)))?;
     wire::name_end_user(&mut wish, END_USER.as_str(), end_user)?;
@@ -185,9 +186,8 @@ async fn order(
         // What it holds was counted when it was opened, by the prices of then.
         plan.pass_over(|candidate| (candidate.price > job.ceiling).then(|| format!("costs more than the {} held", job.ceiling)));
     }
-    let speaks = keep_those_that_can(&mut plan, &parts);
     let Some(first) = plan.candidates.first() else {
-        return Err(Refusal::Unsupported(speaks.unwrap_or("Nobody who may make this video for you can use these inputs.")));
+        return Err(Refusal::Unsupported("Nobody who may make this video for you can use these inputs."));
     };
     if let Some(Reference::Upload(upload)) = &parts.wish.reference {
         wire::check_reference_size(upload, first.size)?;
@@ -228,6 +228,7 @@ fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts
         prompt: wish.prompt.clone(),
         source: wish.origin.source_job(),
         hidden_inputs: wish.reference.is_some() || !wish.characters.is_empty() || !matches!(wish.origin, Origin::Create),
+        extras: wish.extras.clone(),
         end_user: wish.end_user.clone(),
         residency: tenant.residency.clone(),
         ceiling: plan.ceiling(),

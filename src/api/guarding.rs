@@ -16,14 +16,15 @@ use crate::metrics::ModerationOutcome;
 use crate::moderation::Verdict;
 use crate::policy::{Guard, Moderation, OnError};
 use crate::refusal::Refusal;
-use crate::video::Wish;
+use crate::video::{Extra, Wish};
 
 /// What can be told from the wish alone.
 pub fn allows(guard: &Guard, wish: &Wish) -> Result<(), Refusal> {
     if wish.prompt.chars().count() > guard.prompt_chars_max {
         return Err(Refusal::PromptTooLong { chars_max: guard.prompt_chars_max });
     }
-    if guard.deny.is_match(&wish.prompt) {
+    let extras = wish.extras.values().map(Extra::plain);
+    if extras.chain([wish.prompt.as_str()]).any(|text| guard.deny.is_match(text)) {
         return Err(Refusal::Denied);
     }
     Ok(())

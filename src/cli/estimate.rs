@@ -138,6 +138,8 @@ fn explained(why: &NoPlan) -> String {
         NoPlan::UnknownModel { model, known } => format!("no model {model} can be asked for here; those that can: {}", or_none(known)),
         NoPlan::Seconds { asked, offered } => format!("{asked} s cannot be ordered; these can: {} s", or_none(offered)),
         NoPlan::Size { asked, offered } => format!("{asked} cannot be ordered; these sizes can: {}", or_none(offered)),
+        NoPlan::Extra { name } => format!("no route takes the parameter {name} (extras)"),
+        NoPlan::Unsayable { lacks } => format!("no route has words for it: {lacks}"),
         NoPlan::TooLong { max } => format!("the tenant may ask for {max} s at most (max_seconds)"),
         NoPlan::TooDear { price, max } => format!("a clip costs {price}, and the tenant may spend {max} on one (max_cost)"),
         NoPlan::NoRoute { rule: None, passed_over } if passed_over.is_empty() => {

@@ -11,7 +11,7 @@ use crate::money::MicroUsd;
 use crate::plan::{Moment, NoPlan};
 use crate::policy::{Budget, Limits, Per, Policy, Tenant};
 use crate::price;
-use crate::video::{Origin, Seconds, Size, Wish};
+use crate::video::{Extras, Origin, Seconds, Size, Wish};
 
 /// Days in the month of an estimate.
 pub const DAYS_IN_MONTH: u64 = 30;
@@ -159,6 +159,7 @@ fn wish(line: &Line) -> Wish {
         reference: None,
         characters: Vec::new(),
         end_user: None,
+        extras: Extras::new(),
     }
 }
 

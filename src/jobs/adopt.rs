@@ -91,7 +91,7 @@ pub fn adopt<'a>(scene: &Scene<'a>) -> Adoption<'a> {
     for (looks, attempts) in groups {
         let one_tenant = attempts.iter().all(|job| job.tenant == attempts[0].tenant);
         let one_model = attempts.iter().all(|job| job.upstream_model == attempts[0].upstream_model);
-        if !one_tenant || !one_model || attempts.iter().any(|job| job.hidden_inputs) {
+        if !one_tenant || !one_model || attempts.iter().any(|job| job.has_unseen_inputs()) {
             continue;
         }
         let on_the_wire: Vec<&Arc<Job>> = scene.submitting.iter().filter(|job| self::looks(job) == looks).collect();

@@ -224,5 +224,5 @@ fn is_absent(gw: &Gateway, readings: &Readings, route: &Route, job: &Job, list: 
     let fresh = list.jobs.iter().any(|listed| listed.created_at > job.attempted_at);
     // What a backup does not know of may have been made and forgotten there since: a person decides.
     let knows_all = gw.reconciling.since().is_none();
-    knows_all && over && fresh && list.is_whole && !job.hidden_inputs && readings.without(job.id) >= READINGS_MIN
+    knows_all && over && fresh && list.is_whole && !job.has_unseen_inputs() && readings.without(job.id) >= READINGS_MIN
 }

@@ -149,8 +149,8 @@ async fn look(gw: &Gateway, route: &Route, job: &Job, upstream_id: &str) -> Evid
             }
         },
     }
-    if job.hidden_inputs {
-        doubts.push("it was made from a picture, a character or another clip, which no list shows".to_owned());
+    if job.has_unseen_inputs() {
+        doubts.push("it was made from a picture, a character, another clip or extras, which no list shows".to_owned());
     }
     Evidence { progress, doubts }
 }

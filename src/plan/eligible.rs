@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::{Candidate, PassedOver, Pin, fit};
+use super::{Candidate, PassedOver, Pin, fit, saying};
 use crate::id::{ModelName, RouteName};
 use crate::policy::{Offer, Policy, Route, Tenant};
 use crate::price;
+use crate::provider::Unsupported;
 use crate::video::{Seconds, Size, Wish};
 
 /// What a wish comes to once defaults and its source are applied.
-pub struct Asked {
+pub struct Asked<'a> {
+    /// The wish itself.
+    pub wish: &'a Wish,
     /// The public model.
     pub model: ModelName,
     /// Its length.
@@ -62,11 +65,12 @@ impl<T> Want<T> {
     }
 }
 
-impl Asked {
+impl<'a> Asked<'a> {
     /// A source decides the model, whatever the wish says: no other could continue it.
-    pub fn of(policy: &Policy, wish: &Wish, pin: Option<&Pin>) -> Self {
+    pub fn of(policy: &Policy, wish: &'a Wish, pin: Option<&Pin>) -> Self {
         let model = pin.map(|p| &p.model).or(wish.model.as_ref()).unwrap_or(&policy.defaults.model);
         Self {
+            wish,
             model: model.clone(),
             seconds: Want::of(wish.seconds, pin.map(|p| p.seconds)),
             size: Want::of(wish.size, pin.map(|p| p.size)),
@@ -86,7 +90,11 @@ pub enum Unfit<'a> {
         seconds: bool,
         /// It has no such size.
         size: bool,
+        /// A parameter beyond the protocol that it does not take.
+        extra: Option<&'a str>,
     },
+    /// Its dialect has no way to say it: what is lacking.
+    Unsayable(&'static str),
 }
 
 impl Unfit<'_> {
@@ -94,10 +102,12 @@ impl Unfit<'_> {
     pub fn of_route(&self, route: &RouteName) -> PassedOver {
         let why = match self {
             Self::Fault(why) => why.clone(),
-            Self::Misfit { offer, seconds, size } => {
+            Self::Unsayable(lacks) => format!("speaks a dialect that cannot say it: {lacks}"),
+            Self::Misfit { offer, seconds, size, extra } => {
                 let lengths = seconds.then(|| format!("makes clips of {} s only", list(&offer.seconds)));
                 let sizes = size.then(|| format!("makes {} only", list(&offer.sizes)));
-                lengths.into_iter().chain(sizes).collect::<Vec<_>>().join(" and ")
+                let extra = extra.map(|name| format!("is not allowed the parameter {name} (`extras`)"));
+                lengths.into_iter().chain(sizes).chain(extra).collect::<Vec<_>>().join(" and ")
             }
         };
         PassedOver { route: route.clone(), why }
@@ -105,7 +115,7 @@ impl Unfit<'_> {
 }
 
 /// What `route` would make for `asked`, or why it may not.
-pub fn serve<'a>(route: &'a Arc<Route>, tenant: &Tenant, asked: &Asked, today: Date) -> Result<Candidate, Unfit<'a>> {
+pub fn serve<'a>(route: &'a Arc<Route>, tenant: &Tenant, asked: &Asked<'a>, today: Date) -> Result<Candidate, Unfit<'a>> {
     if !route.enabled {
         return Err(Unfit::Fault("is disabled".into()));
     }
@@ -120,13 +130,16 @@ pub fn serve<'a>(route: &'a Arc<Route>, tenant: &Tenant, asked: &Asked, today: D
     }
     let seconds = asked.seconds.met(|| fit::default_seconds(&offer.seconds), |s| fit::seconds(offer.fit, &offer.seconds, s));
     let size = asked.size.met(|| fit::default_size(&offer.sizes), |s| fit::size(offer.fit, &offer.sizes, s));
-    let (Some(seconds), Some(size)) = (seconds, size) else {
-        return Err(Unfit::Misfit { offer, seconds: seconds.is_none(), size: size.is_none() });
+    let extra = asked.wish.extras.keys().map(String::as_str).find(|name| !offer.extras.contains(*name));
+    let (Some(seconds), Some(size), None) = (seconds, size, extra) else {
+        return Err(Unfit::Misfit { offer, seconds: seconds.is_none(), size: size.is_none(), extra });
     };
     let Some(price) = price::of(offer, seconds, size) else {
         return Err(Unfit::Fault(format!("has no price for {seconds} s of {}", size.class())));
     };
-    Ok(Candidate { route: Arc::clone(route), upstream_model: offer.upstream_model.clone(), seconds, size, price })
+    let candidate = Candidate { route: Arc::clone(route), upstream_model: offer.upstream_model.clone(), seconds, size, price };
+    saying::can_say(&candidate, asked.wish).map_err(|Unsupported(lacks)| Unfit::Unsayable(lacks))?;
+    Ok(candidate)
 }
 
 /// Whether its last day is over.

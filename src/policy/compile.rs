@@ -61,6 +61,7 @@ pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
     let archive = archive::archive(&file.archive, &mut pass);
     let budget = file.budget.as_ref().and_then(|b| budgets::compile(&"budget", b, &mut pass));
     let routes = routes::compile(&file.routes, &mut pass);
+    let extras = routes.values().flat_map(|route| route.models.values()).flat_map(|offer| offer.extras.iter().cloned()).collect();
     let defaults = settings::defaults(&file.defaults, &mut pass);
     let rules = rules::compile(&file, &routes, &mut pass);
     let (tenants, keys) = tenants::compile(&file.tenants, &routes, &server, &mut pass);
@@ -82,6 +83,7 @@ pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
         defaults,
         budget,
         routes,
+        extras,
         retired: BTreeMap::new(),
         rules,
         tenants,

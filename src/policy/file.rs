@@ -292,6 +292,9 @@ pub struct Model {
     pub sunset: Option<Placed<Datetime>>,
     /// What to do about a length or size that it does not make. Default `"exact"`.
     pub fit: Option<Fit>,
+    /// Parameters beyond the protocol that are passed on to it: `["seed", "negative_prompt"]`. Default: none; a request with others is refused.
+    #[serde(default)]
+    pub extras: Vec<Placed<String>>,
 }
 
 /// What to do about a length or size that a route does not make.

@@ -18,7 +18,7 @@ pub mod window;
 #[cfg(test)]
 pub mod sample;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,6 +59,8 @@ pub struct Policy {
     pub routes: BTreeMap<RouteName, Arc<Route>>,
     /// Routes of earlier files that are in this one no more; filled in by a reload.
     pub retired: BTreeMap<RouteName, Arc<Route>>,
+    /// Fields beyond the protocol that some offer takes: all others are nobody's.
+    pub extras: BTreeSet<String>,
     /// `[[rules]]`, first match wins.
     pub rules: Vec<Rule>,
     /// `[tenants.*]`
@@ -269,6 +271,8 @@ pub struct Offer {
     pub sunset: Option<Date>,
     /// What to do about a length or size that is not offered.
     pub fit: Fit,
+    /// Fields beyond the protocol that it takes.
+    pub extras: BTreeSet<String>,
 }
 
 /// The price of a second.

@@ -25,6 +25,7 @@ pub(super) const PROFILE: Profile = Profile {
         list: true,
         delete: true,
         reference_objects: true,
+        extras_everywhere: false,
     },
     id_fields: &["id"],
     envelope: None,

@@ -19,6 +19,7 @@ pub(super) const PROFILE: Profile = Profile {
         list: false,
         delete: false,
         reference_objects: false,
+        extras_everywhere: false,
     },
     id_fields: &["id", "task_id"],
     envelope: Some("data"),

@@ -18,7 +18,7 @@ use http::{Request, Response, StatusCode};
 use crate::clock::Timestamp;
 use crate::money::MicroUsd;
 use crate::secret::Secret;
-use crate::video::{Reference, Seconds, Size, Upload};
+use crate::video::{Extras, Reference, Seconds, Size, Upload};
 
 pub mod azure;
 mod codec;
@@ -115,6 +115,8 @@ pub struct Submission<'a> {
     pub characters: &'a [String],
     /// How it comes about.
     pub origin: SubmissionOrigin<'a>,
+    /// Fields beyond the protocol, under the names that the provider knows.
+    pub extras: &'a Extras,
     /// Where the provider shall tell of it.
     pub callback_url: Option<&'a str>,
 }

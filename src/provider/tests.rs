@@ -16,7 +16,7 @@ use super::{
     Unsupported, Variant, by_name,
 };
 use crate::secret::Secret;
-use crate::video::{MediaType, Reference, Seconds, Size, Upload};
+use crate::video::{Extra, Extras, MediaType, Reference, Seconds, Size, Upload};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/provider");
 
@@ -85,8 +85,15 @@ fn submissions() -> Vec<(&'static str, Submission<'static>)> {
         reference: None,
         characters: &[],
         origin: SubmissionOrigin::Create,
+        extras: Box::leak(Box::default()),
         callback_url: None,
     };
+    let extras: &'static Extras = Box::leak(Box::new(Extras::from([
+        ("cfg_scale".to_owned(), Extra::Number("7.5".to_owned())),
+        ("loop".to_owned(), Extra::Flag(true)),
+        ("negative_prompt".to_owned(), Extra::Text("no \"dogs\"".to_owned())),
+        ("seed".to_owned(), Extra::Number("42".to_owned())),
+    ])));
     let picture: &'static Reference = Box::leak(Box::new(Reference::Upload(upload(MediaType::Png, "PICTURE"))));
     let address: &'static Reference = Box::leak(Box::new(Reference::ImageUrl("https://example.com/a.png".to_owned())));
     let file: &'static Reference = Box::leak(Box::new(Reference::FileId("file-1".to_owned())));
@@ -103,6 +110,9 @@ fn submissions() -> Vec<(&'static str, Submission<'static>)> {
         ("an edit", from(SubmissionOrigin::Edit(SubmissionSource::Id("up/1")))),
         ("an edit of an upload", from(SubmissionOrigin::Edit(SubmissionSource::Upload(clip)))),
         ("an extension", from(SubmissionOrigin::Extend(SubmissionSource::Id("up/1")))),
+        ("a clip with extras", Submission { extras, ..plain.clone() }),
+        ("a remix with extras", Submission { extras, ..from(SubmissionOrigin::Remix("up/1")) }),
+        ("an edit with extras", Submission { extras, ..from(SubmissionOrigin::Edit(SubmissionSource::Id("up/1"))) }),
     ]
 }
 

@@ -46,6 +46,9 @@ pub struct BilledJob {
     pub lost: bool,
     /// The wish it came from, if the order carried `x-simulator-intent` or `#intent:…` in its prompt.
     pub intent: Option<String>,
+    /// What was asked for beyond the protocol, as it arrived: a JSON value, or text.
+    #[serde(default)]
+    pub extras: BTreeMap<String, String>,
 }
 
 /// How a job stands at the moment of the bill.

@@ -182,5 +182,6 @@ fn line(job: &Job, now: Timestamp) -> BilledJob {
         outcome,
         lost: job.lost,
         intent: job.intent.clone(),
+        extras: job.extras.clone(),
     }
 }

@@ -52,6 +52,15 @@ impl Form {
         }
     }
 
+    /// What the first field of that name says, if it is no file: text as it is, other values as JSON.
+    pub fn plain(&self, name: &str) -> Option<String> {
+        match self.field(name)? {
+            Field::Text(text) => Some(text.clone()),
+            Field::Scalar(value) => Some(value.to_string()),
+            Field::File { .. } => None,
+        }
+    }
+
     /// Every text of that name.
     pub fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(known, _)| known == name).filter_map(|(_, field)| match field {

@@ -3,6 +3,8 @@
 //! A job is written once and never updated but for its deletion. How it stands follows from the
 //! record and the time, so nothing runs in the background, and a restart loses nothing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -52,6 +54,9 @@ pub struct Job {
     /// Who shall be told when it ends.
     #[serde(default)]
     pub callback_url: Option<String>,
+    /// What was asked for beyond the protocol, as it arrived.
+    #[serde(default)]
+    pub extras: BTreeMap<String, String>,
     /// How CometAPI speaks of it.
     pub shape: Shape,
 }

@@ -14,6 +14,8 @@ use crate::video::{PROMPT_CHARS_MAX, Seconds, Size};
 
 const SIZES_720P: [&str; 2] = ["720x1280", "1280x720"];
 const SIZES_ALL: [&str; 6] = ["720x1280", "1280x720", "1024x1792", "1792x1024", "1080x1920", "1920x1080"];
+/// What relays of the protocol take beside it; the clip does not follow it.
+pub const EXTRAS: &[&str] = &["negative_prompt", "seed"];
 /// The longest clip that is made from a prompt.
 const SECONDS_MAX: u32 = 60;
 /// The longest clip that extensions can reach.
@@ -115,7 +117,7 @@ pub fn clip(form: &Form) -> Result<(), Refusal> {
 /// The real service refuses fields it does not know; aggregators drop them.
 fn only(dialect: Dialect, form: &Form, known: &[&str]) -> Result<(), Refusal> {
     // Some aggregators take an address to call about each order.
-    match form.stranger(&[known, &["callback_url"]].concat()).filter(|_| dialect != Dialect::Cometapi) {
+    match form.stranger(&[known, &["callback_url"], EXTRAS].concat()).filter(|_| dialect != Dialect::Cometapi) {
         Some(name) => Err(Refusal::field(name, "unknown_parameter", format!("Unknown parameter: '{name}'."))),
         None => Ok(()),
     }

@@ -3,6 +3,7 @@
 //! The lock on the books is held for whole decisions and never over a wait, so that two orders at
 //! once cannot both be the last that the in-flight cap allows.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -159,6 +160,7 @@ impl Studio {
         // Until then it is in no list, and nobody knows its id.
         job.created_at_ms = now.after(Duration::from_millis(asked.late_ms)).as_ms();
         job.callback_url = form.text("callback_url").map(str::to_owned);
+        job.extras = order::EXTRAS.iter().filter_map(|name| Some(((*name).to_owned(), form.plain(name)?))).collect();
         let unwritten = |_| Refusal::new(500, "server_error", None, "The journal cannot be written; the job was not accepted.");
         books.accept(job.clone()).map_err(unwritten)?;
         books.keys.extend(key.map(|key| (key, job.id.clone())));
@@ -220,6 +222,7 @@ impl Studio {
             deleted: false,
             intent: intent.or_else(marked),
             callback_url: None,
+            extras: BTreeMap::new(),
             shape,
             id,
             model: order.model,

@@ -1,6 +1,6 @@
 //! A small policy and the books to go with it, for tests of what is shown.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::policy::{
 };
 use crate::provider::{Credential, Endpoint, by_name};
 use crate::store::{Balance, Job, JobError, OpenJobs, Overview};
-use crate::video::{Seconds, Size};
+use crate::video::{Extras, Seconds, Size};
 
 /// 2026-11-23T12:00:00Z.
 pub const NOON: Timestamp = Timestamp::from_secs(1_795_435_200);
@@ -61,6 +61,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         price: Price::BySize(BTreeMap::from([("720p".parse().unwrap(), usd("0.10"))])),
         sunset: Some(date(2026, 12, 3)),
         fit: Fit::Exact,
+        extras: BTreeSet::new(),
     };
     let route = Route {
         name: RouteName::new(name),
@@ -110,6 +111,7 @@ pub fn policy() -> Policy {
         defaults: Defaults { model: ModelName::new("sora-2"), answer_after: Duration::from_secs(5) },
         budget: None,
         routes: BTreeMap::from([route("east", true), route("west", false)]),
+        extras: BTreeSet::new(),
         retired: Default::default(),
         rules: Vec::new(),
         tenants: BTreeMap::from([tenant("acme", budget(Some("500.00"), Per::Month)), tenant("demo", budget(None, Per::Total))]),
@@ -192,5 +194,6 @@ pub fn job(state: State) -> Job {
         ended_at: state.is_final().then_some(NOON),
         expires_at: None,
         deleted_at: None,
+        extras: Extras::new(),
     }
 }

@@ -28,7 +28,7 @@ use crate::clock::Timestamp;
 use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::job::{Event, step};
 use crate::money::MicroUsd;
-use crate::video::{Seconds, Size};
+use crate::video::{Extras, Seconds, Size};
 
 /// A database that the suite is run for: it can be opened, and opened again after it was closed.
 pub trait Database: Send + Sync {
@@ -301,6 +301,7 @@ impl Wish {
             prompt: "a fox in the snow".to_owned(),
             source: None,
             hidden_inputs: false,
+            extras: Extras::new(),
             end_user: None,
             residency: None,
             ceiling: MicroUsd::new(self.ceiling),

@@ -6,7 +6,7 @@ use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::notice::NewNotice;
 use crate::store::JobError;
-use crate::video::{Seconds, Size};
+use crate::video::{Extras, Seconds, Size};
 
 /// A wish that is about to become a job.
 #[derive(Clone, Debug)]
@@ -23,8 +23,10 @@ pub struct NewJob {
     pub prompt: String,
     /// The tenant's job that it is made from.
     pub source: Option<JobId>,
-    /// Whether its picture, characters or source cannot be seen in an upstream's list.
+    /// Whether it has a picture, characters or a source, which its row does not tell.
     pub hidden_inputs: bool,
+    /// What was said beyond the protocol.
+    pub extras: Extras,
     /// The client's own word for who asked.
     pub end_user: Option<String>,
     /// Where it may be processed.

@@ -7,6 +7,7 @@
 //! once; a job's row moves only by compare-and-set on its version.
 
 mod corrections;
+mod extras;
 mod facts;
 mod moves;
 mod notices;

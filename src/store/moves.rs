@@ -38,6 +38,7 @@ pub(super) fn opened(new: &NewJob, attempt: &NewAttempt) -> Result<Job, OpenErro
         ended_at: None,
         expires_at: None,
         deleted_at: None,
+        extras: new.extras.clone(),
     })
 }
 

@@ -7,7 +7,7 @@ use crate::id::{AttemptId, CharacterId, JobId, ModelName, RouteName, TenantName}
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::store::OwedNotices;
-use crate::video::{Seconds, Size};
+use crate::video::{Extras, Seconds, Size};
 
 /// A job as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Job {
     pub size: Size,
     /// The tenant's job that it was made from.
     pub source: Option<JobId>,
-    /// Whether its picture, characters or source cannot be seen in an upstream's list.
+    /// Whether it has a picture, characters or a source, which its row does not tell.
     pub hidden_inputs: bool,
     /// The client's own word for who asked.
     pub end_user: Option<String>,
@@ -72,6 +72,16 @@ pub struct Job {
     pub expires_at: Option<Timestamp>,
     /// When its tenant deleted it; it is then gone for the tenant and stays for the books.
     pub deleted_at: Option<Timestamp>,
+    /// What was said beyond the protocol.
+    pub extras: Extras,
+}
+
+impl Job {
+    /// Whether something that it was made from cannot be seen in an upstream's list, so that another job
+    /// may look the same there and be another one.
+    pub fn has_unseen_inputs(&self) -> bool {
+        self.hidden_inputs || !self.extras.is_empty()
+    }
 }
 
 /// Why a job was not made, as the public `error` object says it.

@@ -30,6 +30,9 @@ pub fn fingerprint(wish: &Wish) -> [u8; 32] {
         print.part(&character.to_string());
     }
     print.part(wish.end_user.as_deref().unwrap_or_default());
+    for (name, extra) in &wish.extras {
+        [name, extra.kind(), extra.plain()].into_iter().for_each(|part| print.part(part));
+    }
     print.0.finalize().into()
 }
 
@@ -53,7 +56,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::fingerprint;
-    use crate::video::{MediaType, Origin, Reference, Seconds, Upload, Wish};
+    use crate::video::{Extra, Extras, MediaType, Origin, Reference, Seconds, Upload, Wish};
 
     #[test]
     fn wishes_differ_by_everything_they_say() {
@@ -66,7 +69,9 @@ mod tests {
             reference: None,
             characters: Vec::new(),
             end_user: None,
+            extras: Extras::new(),
         };
+        let seed = |extra| Extras::from([("seed".to_owned(), extra)]);
         let upload = |bytes: &'static [u8]| Upload { media_type: MediaType::Png, bytes: Bytes::from_static(bytes) };
         let others = [
             Wish { prompt: "a fo".to_owned(), end_user: Some("x".to_owned()), ..plain.clone() },
@@ -74,6 +79,10 @@ mod tests {
             Wish { reference: Some(Reference::Upload(upload(b"1"))), ..plain.clone() },
             Wish { reference: Some(Reference::Upload(upload(b"2"))), ..plain.clone() },
             Wish { reference: Some(Reference::FileId("1".to_owned())), ..plain.clone() },
+            Wish { extras: seed(Extra::Number("1".to_owned())), ..plain.clone() },
+            Wish { extras: seed(Extra::Number("2".to_owned())), ..plain.clone() },
+            Wish { extras: seed(Extra::Text("1".to_owned())), ..plain.clone() },
+            Wish { extras: Extras::from([("seeds".to_owned(), Extra::Number("1".to_owned()))]), ..plain.clone() },
             Wish { origin: Origin::Remix(crate::id::JobId::mint()), ..plain.clone() },
         ];
         let mut prints: Vec<_> = others.iter().map(fingerprint).collect();

@@ -27,8 +27,8 @@ pub(super) enum Field {
     Null,
     Bool(bool),
     Integer(i64),
-    /// A number that is no 64-bit integer. Nothing here is measured in fractions, so it is not kept.
-    Decimal,
+    /// A number that is no 64-bit integer, as JSON writes it.
+    Decimal(String),
     Text(String),
     File(Bytes),
     List(Vec<Self>),
@@ -124,7 +124,7 @@ impl Field {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Integer(_) => "an integer",
-            Self::Decimal => "a decimal number",
+            Self::Decimal(_) => "a decimal number",
             Self::Text(_) => "a string",
             Self::File(_) => "a file",
             Self::List(_) => "an array",

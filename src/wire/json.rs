@@ -95,11 +95,11 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Field, E> {
-        Ok(i64::try_from(value).map_or(Field::Decimal, Field::Integer))
+        Ok(i64::try_from(value).map_or_else(|_| Field::Decimal(value.to_string()), Field::Integer))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Field, E> {
-        Ok(Field::Decimal)
+    fn visit_f64<E>(self, value: f64) -> Result<Field, E> {
+        Ok(serde_json::Number::from_f64(value).map_or(Field::Null, |number| Field::Decimal(number.to_string())))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Field, E> {

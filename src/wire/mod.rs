@@ -22,6 +22,7 @@
 //! - `user` is kept for caps, rules and reports, and may come as a header instead. `model` on edits and
 //!   extensions is for uploaded clips.
 //! - `n` of 1, `quality` of `standard` and any `metadata` are taken and have no effect.
+//! - Fields beyond the protocol that the caller names, because some route takes them: texts, numbers, booleans.
 //!
 //! Everything else that is not of the operation is refused by name: a field that is silently
 //! dropped is a clip that was paid for and not wanted.

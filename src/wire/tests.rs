@@ -10,10 +10,10 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::id::{CharacterId, JobId, ModelName};
-use crate::video::{MediaType, Origin, Reference, Source, Upload, Wish};
+use crate::video::{EXTRA_CHARS_MAX, Extra, Extras, MediaType, Origin, Reference, Source, Upload, Wish};
 use crate::wire::error::{Fault, FaultKind, FormError};
 use crate::wire::form::{Form, read_form};
-use crate::wire::{character, create, edit, end_user, extend, name_end_user, remix};
+use crate::wire::{self, character, end_user, name_end_user};
 
 use recorded::{Meant, RECORDED};
 
@@ -60,7 +60,25 @@ fn wish(prompt: &str) -> Wish {
         reference: None,
         characters: Vec::new(),
         end_user: None,
+        extras: Extras::new(),
     }
+}
+
+/// Where nobody takes anything beyond the protocol.
+fn create(form: Form) -> Result<Wish, FormError> {
+    wire::create(form, &BTreeSet::new())
+}
+
+fn remix(source: JobId, form: Form) -> Result<Wish, FormError> {
+    wire::remix(source, form, &BTreeSet::new())
+}
+
+fn edit(form: Form) -> Result<Wish, FormError> {
+    wire::edit(form, &BTreeSet::new())
+}
+
+fn extend(form: Form) -> Result<Wish, FormError> {
+    wire::extend(form, &BTreeSet::new())
 }
 
 fn upload() -> Reference {
@@ -303,13 +321,14 @@ fn a_prompt_may_have_every_one_of_its_32_000_characters() {
     assert_eq!(create(from_parts(&[("name=prompt", longest.as_bytes())])), Ok(wish(&longest)));
 }
 
+fn refused(result: Result<Wish, FormError>, param: &str, code: &str) {
+    let fault = fault_of(result);
+    assert_eq!((fault.param.as_deref(), fault.code), (Some(param), Some(code)));
+}
+
 #[test]
 fn an_operation_takes_its_own_fields_and_no_other() {
     let video = json!({ "id": JOB });
-    let refused = |result, param, code| {
-        let fault = fault_of(result);
-        assert_eq!((fault.param.as_deref(), fault.code), (Some(param), Some(code)));
-    };
     refused(remix(job(), Form::default()), "prompt", "missing_required_parameter");
     refused(remix(job(), from_json(&json!({ "prompt": "a", "seconds": "8" }))), "seconds", "unknown_parameter");
     refused(edit(from_json(&json!({ "prompt": "a" }))), "video", "missing_required_parameter");
@@ -414,4 +433,35 @@ fn a_fault_has_all_four_keys_and_repeats_little() {
     );
     let fault = fault_of(create(from_json(&json!({ "prompt": "a", ("k".repeat(256)): 1 }))));
     assert!(fault.body().len() < 400);
+}
+
+#[test]
+fn parameters_beyond_the_protocol_are_taken_by_name_and_only_where_somebody_takes_them() {
+    let known: BTreeSet<String> = ["cfg_scale", "loop", "negative_prompt", "seed"].map(str::to_owned).into();
+    let whole = json!({ "prompt": "a", "seed": u64::MAX, "cfg_scale": 7.5, "loop": false, "negative_prompt": "dogs" });
+    let extras = |extras: &[(&str, Extra)]| extras.iter().map(|(name, extra)| ((*name).to_owned(), extra.clone())).collect::<Extras>();
+    let said = extras(&[
+        ("cfg_scale", Extra::Number("7.5".to_owned())),
+        ("loop", Extra::Flag(false)),
+        ("negative_prompt", Extra::Text("dogs".to_owned())),
+        ("seed", Extra::Number(u64::MAX.to_string())),
+    ]);
+    assert_eq!(wire::create(from_json(&whole), &known), Ok(Wish { extras: said, ..wish("a") }));
+    let parts = from_parts(&[("name=prompt", b"a"), ("name=seed", b"7")]);
+    assert_eq!(wire::create(parts, &known), Ok(Wish { extras: extras(&[("seed", Extra::Text("7".to_owned()))]), ..wish("a") }));
+    let remixed = wire::remix(job(), from_json(&json!({ "prompt": "a", "seed": -1 })), &known).unwrap();
+    assert_eq!(remixed.extras, extras(&[("seed", Extra::Number("-1".to_owned()))]));
+    assert_eq!(wire::create(from_json(&json!({ "prompt": "a", "seed": null })), &known), Ok(wish("a")), "null is nothing");
+
+    let longest = "é".repeat(EXTRA_CHARS_MAX);
+    assert!(wire::create(from_json(&json!({ "prompt": "a", "negative_prompt": longest })), &known).is_ok());
+    for (value, code) in [
+        (json!(longest + "e"), "string_above_max_length"),
+        (json!("a\0b"), "invalid_value"),
+        (json!([1]), "invalid_type"),
+        (json!({ "a": 1 }), "invalid_type"),
+    ] {
+        refused(wire::create(from_json(&json!({ "prompt": "a", "negative_prompt": value })), &known), "negative_prompt", code);
+    }
+    refused(wire::create(from_json(&json!({ "prompt": "a", "style": "noir" })), &known), "style", "unknown_parameter");
 }

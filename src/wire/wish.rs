@@ -1,10 +1,13 @@
 //! The four ways to wish for a clip, each as the list of fields it accepts.
 //!
-//! Knows which field belongs to which operation and what its text may be; not who offers it. An id
-//! is judged last: one that cannot exist has to be refused exactly like one that does not.
+//! Knows which field belongs to which operation and what its text may be; not who offers it, but for the
+//! names of the fields beyond the protocol that somebody takes. An id is judged last: one that cannot
+//! exist has to be refused exactly like one that does not.
+
+use std::collections::BTreeSet;
 
 use crate::id::{CharacterId, JobId, ModelName};
-use crate::video::{END_USER_CHARS_MAX, Origin, PROMPT_CHARS_MAX, Reference, Seconds, Size, Source, Wish};
+use crate::video::{END_USER_CHARS_MAX, EXTRA_CHARS_MAX, Extra, Extras, Origin, PROMPT_CHARS_MAX, Reference, Seconds, Size, Source, Wish};
 use crate::wire::error::{Fault, FormError, shown};
 use crate::wire::form::{Field, Form};
 use crate::wire::{media, reference};
@@ -15,8 +18,8 @@ const MODEL_BYTES_MAX: usize = 100;
 /// The most characters in one clip.
 const CHARACTERS_MAX: usize = 2;
 
-/// Reads `POST /videos`.
-pub fn create(mut form: Form) -> Result<Wish, FormError> {
+/// Reads `POST /videos`. `extras` are the fields beyond the protocol that anybody takes.
+pub fn create(mut form: Form, extras: &BTreeSet<String>) -> Result<Wish, FormError> {
     let characters = take_characters(&mut form);
     let mut wish = Wish {
         origin: Origin::Create,
@@ -26,7 +29,8 @@ pub fn create(mut form: Form) -> Result<Wish, FormError> {
         size: take_size(&mut form)?,
         reference: reference::take(&mut form)?,
         characters: Vec::new(),
-        end_user: take_extras(&mut form)?,
+        end_user: take_idle(&mut form)?,
+        extras: take_extras(&mut form, extras)?,
     };
     form.finish(None)?;
 
@@ -38,16 +42,16 @@ pub fn create(mut form: Form) -> Result<Wish, FormError> {
 }
 
 /// Reads `POST /videos/{source}/remix`: all but the prompt is the source's.
-pub fn remix(source: JobId, mut form: Form) -> Result<Wish, FormError> {
-    let wish = take_bare(&mut form, Origin::Remix(source))?;
+pub fn remix(source: JobId, mut form: Form, extras: &BTreeSet<String>) -> Result<Wish, FormError> {
+    let wish = take_bare(&mut form, Origin::Remix(source), extras)?;
     form.finish(None)?;
     Ok(wish)
 }
 
 /// Reads `POST /videos/edits`.
-pub fn edit(mut form: Form) -> Result<Wish, FormError> {
+pub fn edit(mut form: Form, extras: &BTreeSet<String>) -> Result<Wish, FormError> {
     let source = take_source(&mut form);
-    let mut wish = take_bare(&mut form, Origin::Create)?;
+    let mut wish = take_bare(&mut form, Origin::Create, extras)?;
     wish.model = take_model(&mut form)?;
     form.finish(None)?;
 
@@ -56,9 +60,9 @@ pub fn edit(mut form: Form) -> Result<Wish, FormError> {
 }
 
 /// Reads `POST /videos/extensions`.
-pub fn extend(mut form: Form) -> Result<Wish, FormError> {
+pub fn extend(mut form: Form, extras: &BTreeSet<String>) -> Result<Wish, FormError> {
     let source = take_source(&mut form);
-    let mut wish = take_bare(&mut form, Origin::Create)?;
+    let mut wish = take_bare(&mut form, Origin::Create, extras)?;
     wish.model = take_model(&mut form)?;
     wish.seconds = Some(take_seconds(&mut form)?.ok_or_else(|| Fault::missing("seconds"))?);
     form.finish(None)?;
@@ -67,8 +71,8 @@ pub fn extend(mut form: Form) -> Result<Wish, FormError> {
     Ok(wish)
 }
 
-/// What every operation has: a prompt, and the fields without effect.
-fn take_bare(form: &mut Form, origin: Origin) -> Result<Wish, Fault> {
+/// What every operation has: a prompt, the fields without effect, and extras.
+fn take_bare(form: &mut Form, origin: Origin, extras: &BTreeSet<String>) -> Result<Wish, Fault> {
     Ok(Wish {
         origin,
         prompt: take_prompt(form)?,
@@ -77,7 +81,8 @@ fn take_bare(form: &mut Form, origin: Origin) -> Result<Wish, Fault> {
         size: None,
         reference: None,
         characters: Vec::new(),
-        end_user: take_extras(form)?,
+        end_user: take_idle(form)?,
+        extras: take_extras(form, extras)?,
     })
 }
 
@@ -121,7 +126,7 @@ fn take_size(form: &mut Form) -> Result<Option<Size>, Fault> {
 }
 
 /// Takes the fields that change nothing about the clip; `user` is the one worth keeping.
-fn take_extras(form: &mut Form) -> Result<Option<String>, Fault> {
+fn take_idle(form: &mut Form) -> Result<Option<String>, Fault> {
     for (name, only) in [("n", "1"), ("quality", "standard")] {
         let Some(field) = form.take(name) else { continue };
         let text = field.text_or_integer(name)?;
@@ -175,6 +180,33 @@ pub fn name_end_user(wish: &mut Wish, header: &str, named: Option<String>) -> Re
         }
     }
     Ok(())
+}
+
+/// Takes the fields beyond the protocol that somebody takes; all others are left for [`Form::finish`] to refuse.
+fn take_extras(form: &mut Form, known: &BTreeSet<String>) -> Result<Extras, Fault> {
+    let mut extras = Extras::new();
+    for name in known {
+        let Some(field) = form.take(name) else { continue };
+        let extra = match field {
+            Field::Text(text) => Extra::Text(text),
+            Field::Integer(number) => Extra::Number(number.to_string()),
+            Field::Decimal(number) => Extra::Number(number),
+            Field::Bool(flag) => Extra::Flag(flag),
+            other => return Err(Fault::wrong_type(name, "a string, a number or a boolean", other.kind())),
+        };
+        if let Extra::Text(text) = &extra {
+            let chars = text.chars().count();
+            if chars > EXTRA_CHARS_MAX {
+                return Err(Fault::too_long(name, chars, EXTRA_CHARS_MAX));
+            }
+            if text.contains('\0') {
+                let message = format!("Invalid '{name}': it contains a NUL character. Remove it.");
+                return Err(Fault::invalid(name, "invalid_value", message));
+            }
+        }
+        extras.insert(name.clone(), extra);
+    }
+    Ok(extras)
 }
 
 fn take_characters(form: &mut Form) -> Result<Vec<CharacterId>, FormError> {

@@ -18,6 +18,8 @@ mod things;
 mod world;
 
 mod creating;
+mod extras;
+mod fitting;
 mod reading;
 mod resending;
 mod keys;

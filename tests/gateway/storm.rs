@@ -59,6 +59,7 @@ async fn open(store: &dyn Store, upstream_id: String, due_at: Timestamp) -> JobI
         prompt: "a whale".to_owned(),
         source: None,
         hidden_inputs: false,
+        extras: Default::default(),
         end_user: None,
         residency: None,
         ceiling: PRICE,

@@ -14,15 +14,16 @@ use tracing::warn;
 
 use super::Declined;
 use crate::budget::{Account, Booking};
-use crate::dispatch::{Order, Parts, dispatch, keep_those_that_can};
+use crate::dispatch::{Order, Parts, dispatch};
 use crate::gateway::Gateway;
 use crate::id::{JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
-use crate::plan::{Candidate, Plan, cheapest};
+use crate::plan::{Candidate, Plan, cheapest, submission};
 use crate::probes::Findings;
+use crate::provider::Unsupported;
 use crate::refusal::Refusal;
 use crate::store::{Job, NewJob};
-use crate::video::{Origin, Wish};
+use crate::video::{Extras, Origin, Wish};
 use crate::wire;
 
 /// Who pays for probes. Names in the policy begin with a letter or a digit.
@@ -118,6 +119,7 @@ fn order(gw: &Gateway, model: ModelName, candidate: Candidate) -> Result<Order, 
         reference: None,
         characters: Vec::new(),
         end_user: None,
+        extras: Extras::new(),
     };
     let job = NewJob {
         id,
@@ -127,6 +129,7 @@ fn order(gw: &Gateway, model: ModelName, candidate: Candidate) -> Result<Order, 
         prompt,
         source: None,
         hidden_inputs: false,
+        extras: Extras::new(),
         end_user: None,
         residency: None,
         ceiling: candidate.price,
@@ -137,12 +140,11 @@ fn order(gw: &Gateway, model: ModelName, candidate: Candidate) -> Result<Order, 
         idempotency_key: None,
         at,
     };
-    let mut plan = Plan { model, rule: None, candidates: vec![candidate], passed_over: Vec::new() };
+    let can = candidate.route.provider.can_submit(&submission(&candidate, &wish, "", &[]));
+    can.map_err(|Unsupported(lacks)| Declined::Unfit(lacks.to_owned()))?;
+    let plan = Plan { model, rule: None, candidates: vec![candidate], passed_over: Vec::new() };
     let parts = Parts { wish, source: None, characters: Vec::new() };
-    match keep_those_that_can(&mut plan, &parts) {
-        Some(lacks) => Err(Declined::Unfit(lacks.to_owned())),
-        None => Ok(Order { job, reserved: None, plan, parts, begun: Instant::now() }),
-    }
+    Ok(Order { job, reserved: None, plan, parts, begun: Instant::now() })
 }
 
 /// Why there is no job, in the operator's words.

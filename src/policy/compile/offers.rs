@@ -1,6 +1,6 @@
 //! `[routes.*.models.*]`: what a route offers under a public model name, and at what price.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -10,10 +10,34 @@ use crate::money::MicroUsd;
 use crate::policy::file::forms::{Placed, Price as WrittenPrice, Written};
 use crate::policy::terms::{self, Wrong};
 use crate::policy::{Fit, Offer, Price, file};
-use crate::video::{Seconds, Size, SizeClass};
+use crate::video::{EXTRAS_MAX, Seconds, Size, SizeClass};
 
 /// The dearest second that is believed: keeps every clip's price far from overflow.
 const SECOND_MAX: MicroUsd = MicroUsd::new(10_000 * 1_000_000);
+
+/// The longest name of an extra, bytes.
+const EXTRA_BYTES_MAX: usize = 64;
+
+/// What the protocol says already, by whatever name, and what we say ourselves: never an extra.
+const SPOKEN_FOR: [&str; 17] = [
+    "callback_url",
+    "characters",
+    "duration",
+    "id",
+    "image",
+    "input_reference",
+    "metadata",
+    "model",
+    "n",
+    "object",
+    "prompt",
+    "quality",
+    "seconds",
+    "size",
+    "user",
+    "variant",
+    "video",
+];
 
 /// One model of a route. `base` is the path of its table. `None` if it has a fault, which was told.
 pub(super) fn compile(base: &str, name: &Placed<String>, model: &file::Model, pass: &mut Pass<'_>) -> Option<Offer> {
@@ -42,7 +66,8 @@ pub(super) fn compile(base: &str, name: &Placed<String>, model: &file::Model, pa
         Some(file::Fit::Down) => Fit::Down,
         Some(file::Fit::Exact) | None => Fit::Exact,
     };
-    Some(Offer { upstream_model: upstream_model?, seconds: seconds?, sizes: sizes?, price: price?, sunset, fit })
+    let extras = extras(base, model, pass);
+    Some(Offer { upstream_model: upstream_model?, seconds: seconds?, sizes: sizes?, price: price?, sunset, fit, extras })
 }
 
 /// What the simulator offers when the file does not say: the models that the protocol is known by, as they were sold.
@@ -61,6 +86,7 @@ pub(super) fn published() -> BTreeMap<ModelName, Offer> {
                 price: Price::BySize(by_size),
                 sunset: None,
                 fit: Fit::Exact,
+                extras: BTreeSet::new(),
             };
             (ModelName::new(name), offer)
         })
@@ -168,6 +194,34 @@ fn sizes(base: &str, model: &file::Model, price: &Price, pass: &mut Pass<'_>) ->
         return None;
     }
     Some(sizes)
+}
+
+/// The fields beyond the protocol that may be passed on.
+fn extras(base: &str, model: &file::Model, pass: &mut Pass<'_>) -> BTreeSet<String> {
+    let path = format_args!("{base}.extras");
+    let mut extras = BTreeSet::new();
+    for one in &model.extras {
+        extras.extend(pass.keep(&one.at, path, extra(&one.value)));
+    }
+    if let Some(beyond) = model.extras.get(EXTRAS_MAX) {
+        pass.faults.add(&beyond.at, path, format!("there are more than {EXTRAS_MAX} extras"), "name those that clients use");
+    }
+    extras
+}
+
+/// The name of a field beyond the protocol.
+fn extra(name: &str) -> Result<String, Wrong> {
+    if SPOKEN_FOR.contains(&name) {
+        let message = format!("`{name}` is a parameter of the protocol itself");
+        return Err(Wrong::new(message, "take it out: what the protocol has is always passed on"));
+    }
+    let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let ok = (1..=EXTRA_BYTES_MAX).contains(&name.len()) && letters && !name.starts_with(|c: char| c.is_ascii_digit());
+    let wrong = || {
+        let message = format!("{} is not the name of a parameter", terms::shorten(name));
+        Wrong::new(message, format!("use 1 to {EXTRA_BYTES_MAX} letters, digits and `_`, such as \"seed\""))
+    };
+    ok.then(|| name.to_owned()).ok_or_else(wrong)
 }
 
 /// A frame size.

@@ -86,6 +86,8 @@ pub(super) struct Operations {
     pub delete: bool,
     /// A reference picture by address or file id, beside one that is sent along.
     pub reference_objects: bool,
+    /// Fields beyond the protocol in remixes, edits and extensions, beside clips from a prompt.
+    pub extras_everywhere: bool,
 }
 
 /// Which files a finished job has under its content path.

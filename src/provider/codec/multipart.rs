@@ -2,6 +2,8 @@
 //!
 //! The invariant: the same parts make the same bytes, and the boundary occurs in none of them.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +17,7 @@ pub(super) struct Form(Vec<Part>);
 /// One part: a text, or a file of a known type.
 #[derive(Debug)]
 struct Part {
-    name: &'static str,
+    name: Cow<'static, str>,
     file: Option<MediaType>,
     bytes: Bytes,
 }
@@ -29,14 +31,14 @@ pub(super) struct Encoded {
 }
 
 impl Form {
-    /// Adds a text.
-    pub fn text(&mut self, name: &'static str, text: &str) {
-        self.0.push(Part { name, file: None, bytes: Bytes::copy_from_slice(text.as_bytes()) });
+    /// Adds a text. A name of ours, or one that policy vouches for: it has nothing in it that would end it.
+    pub fn text(&mut self, name: impl Into<Cow<'static, str>>, text: &str) {
+        self.0.push(Part { name: name.into(), file: None, bytes: Bytes::copy_from_slice(text.as_bytes()) });
     }
 
     /// Adds a file; named after its type, because some upstreams look at names.
     pub fn file(&mut self, name: &'static str, upload: &Upload) {
-        self.0.push(Part { name, file: Some(upload.media_type), bytes: upload.bytes.clone() });
+        self.0.push(Part { name: name.into(), file: Some(upload.media_type), bytes: upload.bytes.clone() });
     }
 
     /// The form as it is sent.

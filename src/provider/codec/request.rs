@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use serde_json::Value;
 
 use super::multipart::{Encoded, Form};
 use super::{KeyHeader, Profile};
 use crate::provider::{Endpoint, Proof, Submission, SubmissionOrigin, SubmissionSource, Unsupported};
-use crate::video::{Reference, Upload};
+use crate::video::{Extra, Reference, Upload};
 
 /// How many jobs a page of a list shall have: the most the protocol allows.
 const LIST_LIMIT: usize = 100;
@@ -98,7 +99,7 @@ pub(super) fn submission(
 pub(super) enum Content<'a> {
     /// Fields, for a path.
     Form(&'static str, Form),
-    /// The source's id; the prompt is all else there is.
+    /// The source's id; the prompt and extras are all else there is.
     Remix(&'a str),
 }
 
@@ -107,6 +108,10 @@ pub(super) fn content_of<'a>(profile: &Profile, submission: &Submission<'a>) -> 
     let offers = profile.operations;
     Ok(match submission.origin {
         SubmissionOrigin::Create => Content::Form("/videos", create_form(profile, submission)?),
+        // A field that is not understood there would be dropped or refused.
+        _ if !submission.extras.is_empty() && !offers.extras_everywhere => {
+            return Err(Unsupported("this provider takes no parameters beyond the protocol when it makes a clip from another one"));
+        }
         SubmissionOrigin::Remix(source) if offers.remix => Content::Remix(source),
         SubmissionOrigin::Edit(source) if offers.edit => Content::Form("/videos/edits", edit_form(submission, source)),
         SubmissionOrigin::Extend(source) if offers.extend => Content::Form("/videos/extensions", extension_form(submission, source)),
@@ -156,7 +161,7 @@ fn create_form(profile: &Profile, submission: &Submission<'_>) -> Result<Form, U
     for id in submission.characters {
         form.text("characters[][id]", id);
     }
-    callback(&mut form, submission);
+    rest(&mut form, submission);
     Ok(form)
 }
 
@@ -168,7 +173,7 @@ fn edit_form(submission: &Submission<'_>, source: SubmissionSource<'_>) -> Form 
         form.text("model", submission.model);
     }
     source_part(&mut form, source);
-    callback(&mut form, submission);
+    rest(&mut form, submission);
     form
 }
 
@@ -178,12 +183,15 @@ fn extension_form(submission: &Submission<'_>, source: SubmissionSource<'_>) -> 
     form.text("prompt", submission.prompt);
     form.text("seconds", &submission.seconds.to_string());
     source_part(&mut form, source);
-    callback(&mut form, submission);
+    rest(&mut form, submission);
     form
 }
 
-/// Where the provider shall tell of it, in the words of those that take an address for each request.
-fn callback(form: &mut Form, submission: &Submission<'_>) {
+/// Extras, and where the provider shall tell of it, in the words of those that take an address for each request.
+fn rest(form: &mut Form, submission: &Submission<'_>) {
+    for (name, extra) in submission.extras {
+        form.text(name.clone(), extra.plain());
+    }
     if let Some(address) = submission.callback_url {
         form.text("callback_url", address);
     }
@@ -201,11 +209,15 @@ fn source_part(form: &mut Form, source: SubmissionSource<'_>) {
 fn remix(profile: &Profile, endpoint: &Endpoint, proof: &Proof<'_>, source: &str, submission: &Submission<'_>) -> Request<Bytes> {
     let mut request = about(profile, endpoint, proof, Method::POST, &format!("{}/remix", job_path(source)));
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let body = match submission.callback_url {
-        Some(address) => serde_json::json!({ "prompt": submission.prompt, "callback_url": address }),
-        None => serde_json::json!({ "prompt": submission.prompt }),
-    };
-    *request.body_mut() = body.to_string().into();
+    let text = |text: &str| Value::from(text).to_string();
+    let extras = submission.extras.iter().map(|(name, extra)| match extra {
+        Extra::Text(value) => (name.as_str(), text(value)),
+        Extra::Number(_) | Extra::Flag(_) => (name.as_str(), extra.plain().to_owned()),
+    });
+    let told = [("callback_url", submission.callback_url), ("prompt", Some(submission.prompt))];
+    let told = told.into_iter().filter_map(|(name, value)| Some((name, text(value?))));
+    let members: Vec<String> = told.chain(extras).map(|(name, value)| format!("{}:{value}", text(name))).collect();
+    *request.body_mut() = format!("{{{}}}", members.join(",")).into();
     request
 }
 

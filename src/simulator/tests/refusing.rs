@@ -29,6 +29,7 @@ pub fn job(width: u16, height: u16, seconds: u32) -> Job {
         deleted: false,
         intent: None,
         callback_url: None,
+        extras: Default::default(),
         shape: crate::simulator::Shape::A,
     }
 }

@@ -9,7 +9,7 @@ use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::job::{Event, State, step};
 use crate::money::MicroUsd;
 use crate::store::{ApplyError, Facts, Job, JobError, OpenError, Removed};
-use crate::video::{Seconds, Size};
+use crate::video::{Extra, Extras, Seconds, Size};
 
 fn later(secs: u64) -> Timestamp {
     NOON.after(Duration::from_secs(secs))
@@ -24,6 +24,12 @@ pub async fn reads_back(world: World) {
     new.end_user = Some("user-7".to_owned());
     new.residency = Some("eu".to_owned());
     new.charge = Some(MicroUsd::new(1_500_000));
+    new.extras = Extras::from([
+        ("cfg_scale".to_owned(), Extra::Number("7.500000000000001".to_owned())),
+        ("loop".to_owned(), Extra::Flag(false)),
+        ("negative_prompt".to_owned(), Extra::Text("'no' \"hunters\" 🦌\n".to_owned())),
+        ("seed".to_owned(), Extra::Number("18446744073709551615".to_owned())),
+    ]);
     attempt.due_at = later(10);
     let job = world.store.open_job(new.clone(), attempt.clone()).await.unwrap();
     let expected = Job {
@@ -57,6 +63,7 @@ pub async fn reads_back(world: World) {
         ended_at: None,
         expires_at: None,
         deleted_at: None,
+        extras: new.extras,
     };
     assert_eq!(*job, expected);
 

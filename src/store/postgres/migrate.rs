@@ -12,7 +12,11 @@ use super::session::Session;
 use crate::store::StoreError;
 
 /// Every migration, oldest first. To add one: write its file, add its line; never change an older one.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_start", include_str!("0001_start.sql")), ("0003_notices", include_str!("0003_notices.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_start", include_str!("0001_start.sql")),
+    ("0003_notices", include_str!("0003_notices.sql")),
+    ("0005_extras", include_str!("0005_extras.sql")),
+];
 
 /// The advisory lock that gateways take turns by: `Fgat`.
 const TURN: &str = "SELECT pg_advisory_xact_lock(1181180276)";

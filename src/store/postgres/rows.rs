@@ -10,8 +10,8 @@ use super::session::Session;
 use crate::clock::Timestamp;
 use crate::id::{JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
-use crate::store::{Job, JobError};
-use crate::video::Seconds;
+use crate::store::{Job, JobError, extras};
+use crate::video::{Extras, Seconds};
 
 /// `SELECT` of whole jobs, to be followed by what is written behind it; and to be opened by what is written before it.
 macro_rules! select_jobs {
@@ -24,7 +24,7 @@ macro_rules! select_jobs {
             "SELECT id, jobs.tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user, ",
             "residency, ceiling_microusd, price_microusd, cost_microusd, charge_microusd, attempts, attempt, route, ",
             "upstream_model, upstream_id, result_url, progress, error_code, error_message, jobs.created_at_ms, attempted_at_ms, ",
-            "ended_at_ms, expires_at_ms, deleted_at_ms ",
+            "ended_at_ms, expires_at_ms, deleted_at_ms, extras ",
             $from,
             $rest
         )
@@ -112,6 +112,10 @@ impl<'a> Columns<'a> {
         Seconds::new(seconds).ok_or_else(|| Fault::BadValue { value: seconds.to_string(), kind: "length" })
     }
 
+    fn extras(&mut self) -> Result<Extras, Fault> {
+        extras::read(self.take()?).map_err(|value| Fault::BadValue { value, kind: "extras" })
+    }
+
     fn error(&mut self) -> Result<Option<JobError>, Fault> {
         let (code, message): (Option<String>, Option<String>) = (self.take()?, self.take()?);
         Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
@@ -153,6 +157,7 @@ pub(super) fn job(row: &Row) -> Result<Job, Fault> {
         ended_at: columns.moment_if_any()?,
         expires_at: columns.moment_if_any()?,
         deleted_at: columns.moment_if_any()?,
+        extras: columns.extras()?,
     })
 }
 
@@ -172,8 +177,8 @@ pub(super) async fn job_to_move(session: &Session, id: JobId) -> Result<Option<J
 pub(super) async fn insert(session: &Session, job: &Job, due_at: Timestamp) -> Result<(), Fault> {
     let sql = "INSERT INTO jobs (id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user,
             residency, ceiling_microusd, price_microusd, charge_microusd, attempts, attempt, route, upstream_model, progress,
-            created_at_ms, attempted_at_ms, due_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
+            created_at_ms, attempted_at_ms, due_at_ms, extras)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)";
     session
         .execute(
             sql,
@@ -202,6 +207,7 @@ pub(super) async fn insert(session: &Session, job: &Job, due_at: Timestamp) -> R
                 &job.created_at.as_ms(),
                 &job.attempted_at.as_ms(),
                 &due_at.as_ms(),
+                &extras::write(&job.extras),
             ],
         )
         .await?;

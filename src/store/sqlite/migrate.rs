@@ -14,6 +14,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_lost_and_corrections", include_str!("0002_lost_and_corrections.sql")),
     ("0003_notices", include_str!("0003_notices.sql")),
     ("0004_polls", include_str!("0004_polls.sql")),
+    ("0005_extras", include_str!("0005_extras.sql")),
 ];
 
 /// Brings the database to the newest schema, in one transaction.

@@ -9,8 +9,8 @@ use super::fault::BadValue;
 use crate::clock::Timestamp;
 use crate::id::{JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
-use crate::store::{Job, JobError};
-use crate::video::Seconds;
+use crate::store::{Job, JobError, extras};
+use crate::video::{Extras, Seconds};
 
 /// `SELECT` of whole jobs, to be followed by what is written behind it.
 macro_rules! select_jobs {
@@ -19,7 +19,7 @@ macro_rules! select_jobs {
             "SELECT id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user, ",
             "residency, ceiling_microusd, price_microusd, cost_microusd, charge_microusd, attempts, attempt, route, ",
             "upstream_model, upstream_id, result_url, progress, error_code, error_message, created_at_ms, attempted_at_ms, ",
-            "ended_at_ms, expires_at_ms, deleted_at_ms FROM jobs ",
+            "ended_at_ms, expires_at_ms, deleted_at_ms, extras FROM jobs ",
             $rest
         )
     };
@@ -99,6 +99,11 @@ impl<'a> Columns<'a> {
         Seconds::new(seconds).ok_or_else(|| bad(column, seconds.to_string(), "length"))
     }
 
+    fn extras(&mut self) -> Result<Extras, Error> {
+        let column = self.next;
+        extras::read(self.take()?).map_err(|text| bad(column, text, "extras"))
+    }
+
     fn error(&mut self) -> Result<Option<JobError>, Error> {
         let (code, message): (Option<String>, Option<String>) = (self.take()?, self.take()?);
         Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
@@ -144,6 +149,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, Error> {
         ended_at: columns.moment_if_any()?,
         expires_at: columns.moment_if_any()?,
         deleted_at: columns.moment_if_any()?,
+        extras: columns.extras()?,
     })
 }
 
@@ -156,8 +162,8 @@ pub(super) fn job_by_id(conn: &Connection, id: JobId) -> Result<Option<Job>, Err
 pub(super) fn insert(conn: &Connection, job: &Job, due_at: Timestamp) -> Result<(), Error> {
     let sql = "INSERT INTO jobs (id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user,
             residency, ceiling_microusd, price_microusd, charge_microusd, attempts, attempt, route, upstream_model, progress,
-            created_at_ms, attempted_at_ms, due_at_ms)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+            created_at_ms, attempted_at_ms, due_at_ms, extras)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
     conn.prepare_cached(sql)?.execute(params![
         job.id.to_string(),
         job.tenant.as_str(),
@@ -183,6 +189,7 @@ pub(super) fn insert(conn: &Connection, job: &Job, due_at: Timestamp) -> Result<
         job.created_at.as_ms(),
         job.attempted_at.as_ms(),
         due_at.as_ms(),
+        extras::write(&job.extras),
     ])?;
     Ok(())
 }

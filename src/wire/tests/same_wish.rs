@@ -7,9 +7,9 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, p
 use serde_json::json;
 
 use crate::id::{CharacterId, ModelName};
-use crate::video::{MediaType, Origin, Reference, Seconds, Size, Upload, Wish};
-use crate::wire::tests::{CHARACTER, CHARACTER_2, PNG, characters, job, multipart, read};
-use crate::wire::{character, create, edit, extend, page, remix, variant};
+use crate::video::{Extras, MediaType, Origin, Reference, Seconds, Size, Upload, Wish};
+use crate::wire::tests::{CHARACTER, CHARACTER_2, PNG, characters, create, edit, extend, job, multipart, read, remix};
+use crate::wire::{character, page, variant};
 
 fn sizes() -> impl Strategy<Value = Size> {
     (16u16..=8192, 16u16..=8192).prop_map(|(width, height)| Size::new(width, height))
@@ -56,6 +56,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
             reference,
             characters: both[..cast].to_vec(),
             end_user,
+            extras: Extras::new(),
         })
 }
 
