@@ -20,6 +20,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
 use crate::gateway::Gateway;
+use crate::halting::Halting;
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
@@ -81,6 +82,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         store.reconcile_only().await?;
     }
     let reconciling = Reconciling::new(store.reconciling().await?);
+    let halting = Halting::start(policy.server.halt, &*store).await?;
     let key = store.signing_key().await?;
     let (links, callbacks) = (Links::new(key), Callbacks::new(key));
     let listener = bind(settings.listen.unwrap_or(policy.server.listen)).await?;
@@ -95,8 +97,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         reloader,
         store,
         emergency,
-        upstream: Upstream::new(reconciling.clone()),
+        upstream: Upstream::new(reconciling.clone(), halting.clone()),
         reconciling,
+        halting,
         simulator: OnceCell::new(),
         archive: Archive::default(),
         limits: Limits::default(),

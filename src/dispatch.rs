@@ -70,13 +70,15 @@ pub struct Parts {
 
 /// Asks the routes. `on_disk` is told once the job is durable; the result comes when its outcome is known.
 pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<Job>>) -> Result<Arc<Job>, Refusal> {
-    let mut on_disk = Some(on_disk);
-    let mut job = order.reserved;
+    let (mut on_disk, mut job) = (Some(on_disk), order.reserved);
     let mut turned = Turned::default();
     let mut waited = Duration::ZERO;
     let mut before = None;
 
     for candidate in in_order(gw, &order.plan) {
+        if gw.halting.why_now(&*gw.store).await.is_some() {
+            break;
+        }
         if let Err(limited) = gw.limits.take(&candidate.route) {
             turned.full(candidate, limited.wait);
             continue;
@@ -122,7 +124,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         crash::point("after_id");
         match answer {
             Err(SubmitError::Rejected(rejection)) => return Err(Refusal::Rejected(rejection)),
-            Err(SubmitError::NotSent(_) | SubmitError::Refused { .. }) => turned.asked(candidate, &answer),
+            Err(SubmitError::NotSent(_) | SubmitError::Withheld(_) | SubmitError::Refused { .. }) => turned.asked(candidate, &answer),
             Ok(_) | Err(SubmitError::Unclear(_)) => {
                 gw.metrics.overhead(order.begun.elapsed().saturating_sub(waited));
                 return Ok(after);
@@ -131,9 +133,9 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         job = Some(after);
     }
 
+    turned.halted(gw.halting.why());
     if let Some(job) = job {
-        let error = Some(JobError { code: "no_route_available".to_owned(), message: "Nobody could make this video.".to_owned() });
-        write_down(gw, job, Event::Exhausted, Facts { error, ..Facts::default() }).await?;
+        write_down(gw, job, Event::Exhausted, Facts { error: Some(turned.error()), ..Facts::default() }).await?;
     }
     Err(turned.refusal(order.job.ceiling))
 }
@@ -213,6 +215,7 @@ fn read(gw: &Gateway, candidate: &Candidate, answer: &Result<Accepted, SubmitErr
             (Event::Accepted, facts)
         }
         Err(SubmitError::NotSent(_)) => (Event::TurnedAway, outcome("not_sent")),
+        Err(SubmitError::Withheld(_)) => (Event::TurnedAway, outcome("withheld")),
         Err(SubmitError::Refused { reason, .. }) => (Event::TurnedAway, outcome(reason.as_str())),
         Err(SubmitError::Rejected(rejection)) => {
             let code = rejection.code.clone().unwrap_or_else(|| "invalid_request".to_owned());
@@ -234,6 +237,8 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
     match answer {
         Ok(_) | Err(SubmitError::Rejected(_)) => gw.health.answered(route),
         Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => gw.health.failed(route),
+        // That says nothing of the route.
+        Err(SubmitError::Withheld(_)) => {}
         Err(SubmitError::Refused { reason, retry_after_secs, .. }) => {
             if *reason == RefusedReason::Credential {
                 gw.health.refused_key(route);

@@ -13,6 +13,7 @@ use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
 use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
+use crate::halting::Halting;
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::link::Links;
@@ -47,6 +48,8 @@ pub struct Gateway {
     pub health: Health,
     /// Whether nothing may be bought at present.
     pub reconciling: Reconciling,
+    /// Whether an operator has stopped all buying.
+    pub halting: Halting,
     /// The simulator inside this process, once a route needed it.
     pub simulator: OnceCell<Simulator>,
     /// What is counted.

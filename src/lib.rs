@@ -43,6 +43,7 @@ mod outbox;
 mod doorbells;
 mod health;
 mod reconciling;
+mod halting;
 mod probes;
 mod metrics;
 mod standing;

@@ -293,6 +293,11 @@ impl Metrics {
         self.events.reconciling.set([], is.into());
     }
 
+    /// Whether nothing is bought because an operator has halted it.
+    pub fn halted(&self, is: bool) {
+        self.events.halted.set([], is.into());
+    }
+
     /// How far the machine's clock is ahead of the gateway's.
     pub fn clock_gap(&self, gap_ms: i64) {
         self.events.clock_gap_seconds.set([], gap_ms / 1_000);

@@ -49,6 +49,7 @@ async fn look(gw: &Arc<Gateway>, anyway: bool) -> Looked {
 /// Tells everybody who keeps something by route or tenant.
 async fn swapped(gw: &Gateway, changes: &[String]) {
     let policy = gw.policy.snapshot();
+    gw.halting.follow_file(policy.server.halt);
     for warning in &policy.warnings {
         warn!("{warning}");
     }

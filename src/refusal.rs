@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::halting::Halted;
 use crate::id::TenantName;
 use crate::metrics::{Guarded, Refusal as Counted};
 use crate::money::MicroUsd;
@@ -119,6 +120,8 @@ pub enum Refusal {
     Unavailable(StoreError),
     /// The books come from a backup, and nobody has said yet that they are complete.
     Reconciling,
+    /// An operator has stopped all buying.
+    Halted(Halted),
     /// The gateway is stopping.
     Stopping,
     /// Too much at once.
@@ -194,6 +197,7 @@ impl Refusal {
             Self::Upstream => told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2),
             Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
             Self::Reconciling => down("reconciling", "The gateway is looking for videos that it lost sight of, and takes no new ones until its operator says so. Videos that it knows can be read as ever.").again(60),
+            Self::Halted(_) => down("halted", "The operator of this gateway has stopped all new videos for now, so nothing was ordered and nothing was charged. Videos that were ordered before are made, and can be read as ever.").again(60),
             Self::Stopping => down("server_is_stopping", "The gateway is restarting.").again(2),
             Self::Overloaded => down("server_is_overloaded", "Too much at once.").again(1),
             Self::Internal => told(S::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "The gateway made a mistake. If a video was ordered all the same, GET /v1/videos lists it."),
@@ -222,6 +226,7 @@ impl Refusal {
                 Some(each.collect::<Vec<_>>().join("; "))
             }
             Self::Unavailable(why) => Some(why.to_string()),
+            Self::Halted(why) => Some(format!("{why:?}")),
             Self::OverBudget { ceiling, whose, .. } => Some(format!("{ceiling} does not fit under the cap of {whose:?}")),
             _ => None,
         }
@@ -241,7 +246,8 @@ impl Refusal {
             Self::NoRoute { .. } | Self::RoutesFull { .. } => Counted::Exhausted,
             Self::Rejected(_) | Self::Upstream => Counted::Upstream,
             Self::Unavailable(_) | Self::Internal => Counted::Store,
-            Self::Reconciling | Self::Stopping | Self::Overloaded => Counted::Stopping,
+            Self::Reconciling | Self::Halted(_) => Counted::Halted,
+            Self::Stopping | Self::Overloaded => Counted::Stopping,
             _ => Counted::Invalid,
         }
     }
@@ -259,7 +265,7 @@ impl Refusal {
 
     /// Whether a retry may cure it, and SDKs will make one. A person's work is not done by then.
     pub fn invites_again(&self) -> bool {
-        !matches!(self, Self::Reconciling) && self.told().retry_after_secs.is_some()
+        !matches!(self, Self::Reconciling | Self::Halted(_)) && self.told().retry_after_secs.is_some()
     }
 
     /// Whether the connection must not be used again.
@@ -415,6 +421,15 @@ impl From<wire::FormError> for Refusal {
 impl From<NoPlan> for Refusal {
     fn from(why: NoPlan) -> Self {
         Self::NoPlan(why)
+    }
+}
+
+impl From<Halted> for Refusal {
+    fn from(why: Halted) -> Self {
+        match why {
+            Halted::ByFile | Halted::ByOperator(_) => Self::Halted(why),
+            Halted::NotKnown => Self::Unavailable(StoreError::Unavailable("they did not say lately whether buying is halted".to_owned())),
+        }
     }
 }
 

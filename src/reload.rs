@@ -132,6 +132,7 @@ fn changes(old: &Policy, new: &Policy) -> Vec<String> {
     for (what, before, now) in [
         ("[archive]", format!("{:?}", old.archive), format!("{:?}", new.archive)),
         ("[budget]", format!("{:?}", old.budget), format!("{:?}", new.budget)),
+        ("[server] halt", old.server.halt.to_string(), new.server.halt.to_string()),
         ("[defaults]", format!("{:?}", old.defaults), format!("{:?}", new.defaults)),
         ("[guard]", format!("{:?}", old.guard), format!("{:?}", new.guard)),
         ("[[rules]]", format!("{:?}", old.rules), format!("{:?}", new.rules)),

@@ -34,6 +34,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 
+use crate::halting::Halting;
 use crate::id::AttemptId;
 use crate::policy::Route;
 use crate::provider::{
@@ -75,6 +76,7 @@ pub struct Upstream {
     questions: Semaphore,
     simulator: OnceLock<Endpoint>,
     reconciling: Reconciling,
+    halting: Halting,
 }
 
 /// Why there are no bytes.
@@ -87,8 +89,8 @@ pub enum DownloadError {
 }
 
 impl Upstream {
-    /// Builds the pools. Nothing is paid for while the books are being reconciled.
-    pub fn new(reconciling: Reconciling) -> Self {
+    /// Builds the pools. Nothing is paid for while the books are being reconciled, or while buying is halted.
+    pub fn new(reconciling: Reconciling, halting: Halting) -> Self {
         Self {
             free: pool(tls().enable_all_versions().wrap_connector(plain(HttpConnector::new()))),
             content: pool(tls().enable_http1().wrap_connector(plain(HttpConnector::new()))),
@@ -98,6 +100,7 @@ impl Upstream {
             questions: Semaphore::new(moderate::QUESTIONS_KIB),
             simulator: OnceLock::new(),
             reconciling,
+            halting,
         }
     }
 
@@ -120,9 +123,7 @@ impl Upstream {
         key: Option<AttemptId>,
         call: impl FnOnce(&Endpoint, &Proof<'_>) -> Result<Call<Result<T, SubmitError>>, Unsupported>,
     ) -> Result<T, SubmitError> {
-        if self.reconciling.since().is_some() {
-            return Err(SubmitError::NotSent("nothing is bought while the books are being reconciled".to_owned()));
-        }
+        self.may_pay()?;
         let endpoint = self.endpoint(route);
         let token = self.token(endpoint).await.map_err(|why| SubmitError::NotSent(format!("no credential: {why:?}")))?;
         let call = call(endpoint, &proof(&endpoint.credential, token.as_ref()));
@@ -130,11 +131,18 @@ impl Upstream {
         if let Some(key) = key.and_then(|key| HeaderValue::try_from(key.to_string()).ok()) {
             request.headers_mut().insert(IDEMPOTENCY_KEY, key);
         }
-        let answer = read(paid::send(&self.paid, request, route.submit_timeout).await?);
+        let answer = read(paid::send(&self.paid, request, route.submit_timeout, || self.may_pay()).await?);
         if matches!(answer, Err(SubmitError::Refused { reason: RefusedReason::Credential, .. })) {
             self.distrust(endpoint).await;
         }
         answer
+    }
+
+    fn may_pay(&self) -> Result<(), SubmitError> {
+        if self.reconciling.since().is_some() {
+            return Err(SubmitError::Withheld("the books are being reconciled"));
+        }
+        self.halting.why().map_or(Ok(()), |_| Err(SubmitError::Withheld("buying is halted")))
     }
 
     /// Performs a free exchange; `None` if the dialect has no such call.

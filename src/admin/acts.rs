@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::views::HaltView;
 use super::{as_json, error, notices};
 use crate::gateway::Gateway;
 use crate::id::{JobId, ModelName, RouteName};
@@ -25,6 +26,8 @@ use crate::reply::Reply;
 
 /// Largest body, bytes.
 const BODY_BYTES_MAX: usize = 32 << 20;
+/// Halts that are told of at once.
+const HALTS_SHOWN: u32 = 100;
 /// For a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -76,6 +79,21 @@ struct Reconcile {
     done: bool,
 }
 
+/// `POST /api/halt`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HaltFor {
+    reason: String,
+    by: String,
+}
+
+/// `POST /api/resume`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    by: String,
+}
+
 /// `POST /api/probe/{route}`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +120,8 @@ pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
         ["api", "jobs", id, "adopt"] => adopt(gw, id, request).await,
         ["api", "jobs", id, "write-off"] => write_off(gw, id, request).await,
         ["api", "reconcile"] => reconcile(gw, request).await,
+        ["api", "halt"] => halt(gw, request).await,
+        ["api", "resume"] => resume(gw, request).await,
         ["api", "suspense", "explain"] => explain(gw, request).await,
         ["api", "probe", route] => probe(gw, route, request).await,
         _ => return error(StatusCode::NOT_FOUND, "nothing here is done by POST"),
@@ -161,6 +181,29 @@ pub async fn reconciled(gw: &Gateway, query: Option<&str>) -> Reply {
     let since = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("since_secs=")?.parse().ok()));
     let report = report(gw, Duration::from_secs(since.unwrap_or_else(a_day)), None, false, None).await;
     report.map_or_else(|why| declined(&why), |report| as_json(&report))
+}
+
+async fn halt(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Declined> {
+    let HaltFor { reason, by } = body(request).await?;
+    let new = operator::halt(gw, &by, &reason).await?;
+    Ok(json!({ "new": new, "halted": HaltView::of(gw.halting.why().as_ref()) }))
+}
+
+async fn resume(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Declined> {
+    let Resume { by } = body(request).await?;
+    let was_halted = operator::resume(gw, &by).await?;
+    Ok(json!({ "was_halted": was_halted, "halted": HaltView::of(gw.halting.why().as_ref()) }))
+}
+
+/// `GET /api/halt`: whether nothing is bought, and who said so lately.
+pub async fn halts(gw: &Gateway) -> Reply {
+    match gw.store.halts(HALTS_SHOWN).await {
+        Ok(halts) => as_json(&json!({
+            "halted": HaltView::of(gw.halting.why().as_ref()),
+            "halts": halts.iter().map(HaltView::of_books).collect::<Vec<_>>(),
+        })),
+        Err(why) => declined(&Declined::Store(why)),
+    }
 }
 
 async fn probe(gw: &Arc<Gateway>, route: &str, request: Request<Incoming>) -> Result<Value, Declined> {

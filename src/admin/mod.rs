@@ -38,6 +38,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/api/status") => status(&gw).await,
         (&Method::GET, "/api/jobs") => jobs(&gw).await,
         (&Method::GET, "/api/reconcile") => acts::reconciled(&gw, request.uri().query()).await,
+        (&Method::GET, "/api/halt") => acts::halts(&gw).await,
         (&Method::GET, "/api/notices") => notices::list(&gw).await,
         (&Method::GET, path) if path.starts_with("/api/probe/") => acts::probed(&gw, &path["/api/probe/".len()..]),
         (&Method::GET, "/api/series") => as_json(&metrics::catalogue()),
@@ -57,6 +58,9 @@ async fn ready(gw: &Gateway) -> Reply {
         Ok(_) if gw.reconciling.since().is_some() => {
             reply::with(StatusCode::OK, "text/plain", "reconciling: what is known can be read, nothing new is taken\n")
         }
+        Ok(_) if gw.halting.why().is_some() => {
+            reply::with(StatusCode::OK, "text/plain", "halted: what is known can be read, nothing new is taken\n")
+        }
         Ok(_) => reply::with(StatusCode::OK, "text/plain", "ready\n"),
         Err(why) => reply::with(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{why}\n")),
     }
@@ -64,6 +68,7 @@ async fn ready(gw: &Gateway) -> Reply {
 
 async fn scrape(gw: &Gateway) -> Reply {
     gw.metrics.reconciling(gw.reconciling.since().is_some());
+    gw.metrics.halted(gw.halting.why().is_some());
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
     gw.metrics.clock_gap(gw.clock.gap_ms());
     for route in policy.routes.values() {
@@ -94,7 +99,7 @@ async fn status(gw: &Gateway) -> Reply {
         .collect();
     let loaded = gw.reloader.state();
     let reload = Reload { at: loaded.looked_at.as_secs(), fault: loaded.refused };
-    let process = Process { started_at: gw.started_at, reload };
+    let process = Process { started_at: gw.started_at, reload, halted: gw.halting.why() };
     as_json(&views::status(&policy, overview.as_ref().map_err(Clone::clone), &down, &process, now))
 }
 

@@ -12,12 +12,13 @@ use serde::Serialize;
 
 use crate::budget::Account;
 use crate::clock::Timestamp;
+use crate::halting::Halted;
 use crate::id::{ModelName, RouteName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::policy::{Offer, Policy, Price, Route, Tenant};
 use crate::standing::{Load, Purse, days_until, load_by, purses};
-use crate::store::{Job, Overview};
+use crate::store::{Halt, Job, Overview};
 use crate::video::SizeClass;
 
 /// What the process knows of itself.
@@ -27,6 +28,41 @@ pub struct Process {
     pub started_at: Timestamp,
     /// The latest reading of the policy file.
     pub reload: Reload,
+    /// Why nothing is bought, if that is so.
+    pub halted: Option<Halted>,
+}
+
+/// A time in which nothing is or was bought.
+#[derive(Debug, Serialize)]
+pub struct HaltView {
+    reason: String,
+    by: Option<String>,
+    at: Option<i64>,
+    ended_by: Option<String>,
+    ended_at: Option<i64>,
+}
+
+impl HaltView {
+    /// What stops everything at present.
+    pub fn of(why: Option<&Halted>) -> Option<Self> {
+        let alone = |reason: &str| Self { reason: reason.to_owned(), by: None, at: None, ended_by: None, ended_at: None };
+        Some(match why? {
+            Halted::ByOperator(halt) => Self::of_books(halt),
+            Halted::ByFile => alone("the policy file says `halt = true`"),
+            Halted::NotKnown => alone("the books did not say lately that it is permitted"),
+        })
+    }
+
+    /// One that the books remember.
+    pub fn of_books(halt: &Halt) -> Self {
+        Self {
+            reason: halt.reason.clone(),
+            by: Some(halt.by.clone()),
+            at: Some(halt.at.as_secs()),
+            ended_by: halt.ended_by.clone(),
+            ended_at: halt.ended_at.map(Timestamp::as_secs),
+        }
+    }
 }
 
 /// How the latest reading of the policy file went.
@@ -57,6 +93,7 @@ pub struct Status {
     now: i64,
     uptime_seconds: u64,
     reload: Reload,
+    halted: Option<HaltView>,
     warnings: Vec<String>,
     /// Why the books could not be read; what comes from them is then empty.
     store_fault: Option<String>,
@@ -180,6 +217,7 @@ pub fn status(policy: &Policy, overview: Result<&Overview, String>, down: &[Down
         now: now.as_secs(),
         uptime_seconds: now.since(process.started_at).as_secs(),
         reload: process.reload.clone(),
+        halted: HaltView::of(process.halted.as_ref()),
         warnings: policy.warnings.clone(),
         store_fault,
         suspense: readable.then(|| overview.suspense.to_string()),

@@ -23,6 +23,9 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming
     if gw.reconciling.since().is_some() {
         return Err(Refusal::Reconciling);
     }
+    if let Some(why) = gw.halting.why_now(&*gw.store).await {
+        return Err(why.into());
+    }
     let form = intake::form(gw, &caller.policy, request).await?;
     let wire::NewCharacter { name, video } = wire::character(form)?;
 

@@ -105,6 +105,9 @@ async fn make(
     if gw.reconciling.since().is_some() {
         return Err(Refusal::Reconciling);
     }
+    if let Some(why) = gw.halting.why_now(&*gw.store).await {
+        return Err(why.into());
+    }
     let known = Known { fingerprint, idempotency_key: sending.key.clone() };
     let mut order = order(gw, caller, wish, begun, known, reserved).await?;
     guarding::moderate(gw, caller, &mut order).await?;

@@ -6,6 +6,7 @@
 mod demo;
 mod desk;
 pub mod estimate;
+mod halt;
 mod jobs;
 mod key;
 mod notices;
@@ -60,6 +61,10 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// What providers have and bill, beside what the books say. Exit code 0 if everything is explained, else 1.
     Reconcile(reconcile::ReconcileArgs),
+    /// Stop all buying at once, on every gateway with the same books; reading goes on.
+    Halt(halt::HaltArgs),
+    /// Let buying go on after `halt`. Exit code 0 if it does, else 1.
+    Resume(halt::ResumeArgs),
     /// Order one cheapest clip through a route, for money, to learn how the route behaves.
     Probe(probe::ProbeArgs),
     /// What providers took and no job explains.
@@ -118,6 +123,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Report(args) => report_spend(&args),
         Command::Jobs(args) => jobs::run(&args),
         Command::Reconcile(args) => reconcile::run(&args),
+        Command::Halt(args) => halt::halt(&args),
+        Command::Resume(args) => halt::resume(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Suspense(args) => suspense::run(&args),
         Command::Notices(args) => notices::run(&args),

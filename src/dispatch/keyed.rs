@@ -38,6 +38,7 @@ pub async fn submit(gw: &Gateway, route: &Route, attempt: AttemptId, submission:
                 info!(%attempt, route.name = %route.name, "sent again under its key, and known");
                 return Ok(accepted);
             }
+            Err(SubmitError::Withheld(_)) => break,
             Err(why) => warn!(%attempt, route.name = %route.name, ?why, "sent again under its key, and no clearer"),
         }
     }
@@ -47,5 +48,8 @@ pub async fn submit(gw: &Gateway, route: &Route, attempt: AttemptId, submission:
 /// Sends an attempt once, under its key if the route honours keys.
 pub async fn send(gw: &Gateway, route: &Route, attempt: AttemptId, submission: &Submission<'_>) -> Result<Accepted, SubmitError> {
     let key = route.idempotency_key.then_some(attempt);
+    if gw.halting.why_now(&*gw.store).await.is_some() {
+        return Err(SubmitError::Withheld("buying is halted"));
+    }
     gw.upstream.pay(route, key, |endpoint, proof| route.provider.submit(endpoint, proof, submission)).await
 }

@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use crate::halting::Halted;
 use crate::metrics::AttemptOutcome;
 use crate::money::MicroUsd;
 use crate::plan::Candidate;
 use crate::provider::{Accepted, RefusedReason, SubmitError};
 use crate::refusal::{CapOf, Refusal};
+use crate::store::JobError;
 
 /// When a route says it is full without saying for how long.
 pub const FULL_WAIT: Duration = Duration::from_secs(10);
@@ -21,6 +23,7 @@ pub struct Turned {
     full: Option<Duration>,
     capped: bool,
     unavailable: bool,
+    halted: Option<Halted>,
 }
 
 impl Turned {
@@ -48,9 +51,24 @@ impl Turned {
         }
     }
 
+    /// Nobody may be asked any more.
+    pub fn halted(&mut self, why: Option<Halted>) {
+        self.halted = why;
+    }
+
+    /// Why the job was not made.
+    pub fn error(&self) -> JobError {
+        let (code, message) = match &self.halted {
+            Some(_) => ("halted", "The operator of this gateway stopped all new videos before this one was ordered."),
+            None => ("no_route_available", "Nobody could make this video."),
+        };
+        JobError { code: code.to_owned(), message: message.to_owned() }
+    }
+
     /// What the client is told. A route that is merely busy is worth waiting for, whatever the others said.
     pub fn refusal(self, ceiling: MicroUsd) -> Refusal {
         match self {
+            Self { halted: Some(why), .. } => why.into(),
             Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },
             Self { capped: true, unavailable: false, .. } => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
             Self { why, .. } => Refusal::NoRoute { why: why.join("; "), wait: FULL_WAIT },

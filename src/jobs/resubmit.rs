@@ -15,6 +15,7 @@ use crate::dispatch::{callback, keyed, row_submission};
 use crate::gateway::Gateway;
 use crate::job::State;
 use crate::policy::Route;
+use crate::provider::SubmitError;
 use crate::store::{Job, StoreError};
 
 /// Upstreams that remember keys do so for a day; a key that is forgotten would be a second order.
@@ -25,8 +26,8 @@ const AT_ONCE: usize = 8;
 /// Sends again what may be, and adopts what is accepted.
 pub async fn resubmit(gw: &Gateway, route: &Route) -> Result<(), StoreError> {
     // Restored books may not know that an attempt was settled long ago.
-    let reconciling = gw.reconciling.since().is_some();
-    if !route.idempotency_key || reconciling || gw.health.is_failing(&route.name) {
+    let withheld = gw.reconciling.since().is_some() || gw.halting.why().is_some();
+    if !route.idempotency_key || withheld || gw.health.is_failing(&route.name) {
         return Ok(());
     }
     let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
@@ -51,6 +52,7 @@ async fn again(gw: &Gateway, route: &Route, job: &Job) -> Result<(), StoreError>
             }
             info!(job.id = %job.id, route.name = %route.name, "sent again under its key, and known");
         }
+        Err(SubmitError::Withheld(why)) => info!(job.id = %job.id, why, "not sent again"),
         Err(why) => {
             gw.health.failed(&route.name);
             warn!(job.id = %job.id, route.name = %route.name, ?why, "sent again under its key, and no clearer");

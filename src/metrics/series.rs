@@ -90,6 +90,8 @@ families! {
         policy_load_success: Gauges[],
         /// Whether nothing is bought because the books come from a backup and are being reconciled: 1 or 0.
         reconciling: Gauges[],
+        /// Whether nothing is bought because an operator has halted it: 1 or 0.
+        halted: Gauges[],
         /// When a policy was last put in force, in Unix time.
         policy_last_success_timestamp_seconds: Gauges[],
         /// How far the machine's clock is ahead of the gateway's, which follows it slowly; 0 unless it was set.

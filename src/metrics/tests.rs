@@ -64,6 +64,7 @@ fn record_everything(metrics: &Metrics) {
     }
     metrics.clock_gap(0);
     metrics.reconciling(false);
+    metrics.halted(false);
     metrics.observe(&overview(), true, &policy, NOON);
 }
 
@@ -84,8 +85,19 @@ fn every_series_is_rendered_as_the_catalogue_says() {
 #[test]
 fn names_follow_the_rules_of_the_trade() {
     let units = ["_seconds", "_microusd", "_days"];
-    let counts =
-        ["_jobs", "_in_flight", "_limit", "_up", "_success", "_build", "_revision", "_per_minute_limit", "_reconciling", "_notices"];
+    let counts = [
+        "_jobs",
+        "_in_flight",
+        "_limit",
+        "_up",
+        "_success",
+        "_build",
+        "_revision",
+        "_per_minute_limit",
+        "_reconciling",
+        "_halted",
+        "_notices",
+    ];
     for series in catalogue() {
         let name = series.name;
         assert!(name.starts_with("filmgate_") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");

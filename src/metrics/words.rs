@@ -111,6 +111,8 @@ words! {
         Upstream = "upstream",
         /// The books cannot be written
         Store = "store",
+        /// Nothing is bought at present: the gateway is halted or being reconciled
+        Halted = "halted",
         /// The gateway is stopping
         Stopping = "stopping",
     }
@@ -151,6 +153,8 @@ words! {
         Accepted = "accepted",
         /// Nothing reached the upstream
         NotSent = "not_sent",
+        /// Nothing may be bought from anybody at present
+        Withheld = "withheld",
         /// Our credential was refused
         Credential = "credential",
         /// Too many requests
@@ -176,6 +180,7 @@ impl AttemptOutcome {
         match reply {
             Ok(_) => Self::Accepted,
             Err(SubmitError::NotSent(_)) => Self::NotSent,
+            Err(SubmitError::Withheld(_)) => Self::Withheld,
             Err(SubmitError::Refused { reason, .. }) => match reason {
                 RefusedReason::Credential => Self::Credential,
                 RefusedReason::RateLimited => Self::RateLimited,

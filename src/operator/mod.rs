@@ -6,6 +6,7 @@
 
 mod adopt;
 mod explain;
+mod halt;
 pub mod probe;
 pub mod reconcile;
 mod walk;
@@ -13,6 +14,7 @@ mod write_off;
 
 pub use adopt::{Adoption, adopt};
 pub use explain::explain;
+pub use halt::{halt, resume};
 pub use write_off::{WriteOff, write_off};
 
 use std::sync::Arc;
@@ -58,6 +60,7 @@ impl From<CorrectionError> for Declined {
 /// Starts what goes on at the desk by itself, in a task that a stop waits for.
 pub fn start(gw: &Arc<Gateway>) {
     gw.tasks.spawn(reconcile::follow(gw.clone()));
+    gw.tasks.spawn(halt::follow(gw.clone()));
 }
 
 /// A job of whichever tenant.

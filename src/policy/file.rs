@@ -54,6 +54,8 @@ pub struct Server {
     /// Names by which operators and scrapers reach `admin`: `["filmgate"]`. Addresses and `localhost` always may; other names are refused.
     #[serde(default)]
     pub admin_hosts: Vec<Placed<String>>,
+    /// `true` stops all buying by the gateways that read this file, while everything that was ordered goes on and can be read. Default `false`.
+    pub halt: Option<bool>,
     /// Not in this version yet: put a TLS terminator in front.
     pub tls: Option<Placed<Tls>>,
     /// How clients reach the gateway, for links in answers: `"https://video.example.com"`. Default: what their `Host` header says.

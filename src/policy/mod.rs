@@ -99,6 +99,8 @@ pub struct Server {
     pub body_bytes_max: usize,
     /// How long a stop waits for what is under way.
     pub drain: Duration,
+    /// Whether nothing may be bought.
+    pub halt: bool,
 }
 
 /// `[store]`

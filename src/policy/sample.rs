@@ -136,6 +136,7 @@ pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
             public_url: None,
             body_bytes_max: 1 << 20,
             drain: Duration::from_secs(1),
+            halt: false,
         },
         store: StoreUrl::Sqlite("filmgate.db".into()),
         emergency_journal: "filmgate.emergency.jsonl".into(),

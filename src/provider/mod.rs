@@ -192,6 +192,8 @@ pub enum Phase {
 pub enum SubmitError {
     /// Nothing reached the upstream: another route, or this one again.
     NotSent(String),
+    /// Nothing reached the upstream, because nothing may be bought from anybody at present.
+    Withheld(&'static str),
     /// The upstream said no for a reason of its own (its key, its quota, its model): another route may be asked.
     Refused {
         /// Its status.

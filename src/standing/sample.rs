@@ -104,6 +104,7 @@ pub fn policy() -> Policy {
             public_url: None,
             body_bytes_max: 1 << 20,
             drain: Duration::from_secs(30),
+            halt: false,
         },
         store: StoreUrl::Sqlite("filmgate.db".into()),
         emergency_journal: "filmgate.emergency.jsonl".into(),

@@ -7,6 +7,7 @@
 #[path = "../../tests/cluster/mod.rs"]
 pub mod cluster;
 mod corrections;
+mod halts;
 mod history;
 mod life;
 mod lists;
@@ -95,6 +96,8 @@ const CASES: &[(&str, Case)] = &[
     ("a job that is found takes its charge out of suspense", |w| Box::pin(corrections::found_in_suspense(w))),
     ("books from a backup say so until somebody has looked", |w| Box::pin(reconcile::mode(w))),
     ("a route's attempts are told with what they cost", |w| Box::pin(reconcile::booked(w))),
+    ("a halt goes on until somebody ends it", |w| Box::pin(halts::life(w))),
+    ("of many who halt or resume at once, one does", |w| Box::pin(halts::once(w))),
     ("a step owes its notice, or neither is written", |w| Box::pin(notices::of_a_step(w))),
     ("the use of a cap is told once for each mark", |w| Box::pin(notices::of_a_cap(w))),
     ("claims of notices go round the addressees", |w| Box::pin(notices::round(w))),

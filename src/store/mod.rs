@@ -35,7 +35,7 @@ pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, OpenError, StoreErr
 pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
 pub use self::postgres::Postgres;
 pub use self::records::{
-    Attempt, Balance, Booked, Character, Due, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed,
+    Attempt, Balance, Booked, Character, Due, Halt, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed,
     Removed, ReportRow,
 };
 pub use self::sqlite::Sqlite;
@@ -170,6 +170,19 @@ pub trait Store: Send + Sync {
 
     /// Somebody has looked: the books are taken for complete again. Whether they were not.
     async fn reconciled(&self) -> Result<bool, StoreError>;
+
+    /// From now on, until [`Store::resume`], restarts included, nothing may be bought by anybody on these books. Whether
+    /// that is new: a halt that goes on keeps its reason.
+    async fn halt(&self, by: &str, reason: &str, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Ends the halt that goes on. Whether there was one.
+    async fn resume(&self, by: &str, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// The halt that goes on.
+    async fn halted(&self) -> Result<Option<Halt>, StoreError>;
+
+    /// For the operator: the latest halts, newest first.
+    async fn halts(&self, limit: u32) -> Result<Vec<Halt>, StoreError>;
 
     /// Owes notices by themselves; how many of them are new. What comes with a step or a hold is owed there.
     async fn owe(&self, notices: Vec<NewNotice>) -> Result<u64, StoreError>;

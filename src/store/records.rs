@@ -268,6 +268,21 @@ pub struct Booked {
     pub deleted: bool,
 }
 
+/// A time in which nothing was bought because an operator said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// When it began.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Who ended it.
+    pub ended_by: Option<String>,
+}
+
 /// A job that was found by its idempotency key, and the fingerprint of its wish.
 pub type Keyed = ([u8; 32], Arc<Job>);
 

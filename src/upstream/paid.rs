@@ -19,11 +19,12 @@ use super::{CONNECT_TIMEOUT, chain, collect, host};
 use crate::crash;
 use crate::provider::SubmitError;
 
-/// Sends `request` once, and reads its reply.
+/// Sends `request` once, and reads its reply. `may` is asked last of all before a byte leaves.
 pub async fn send(
     connector: &HttpsConnector<HttpConnector>,
     request: Request<Bytes>,
     timeout: Duration,
+    may: impl Fn() -> Result<(), SubmitError>,
 ) -> Result<Response<Bytes>, SubmitError> {
     let not_sent = |why: String| SubmitError::NotSent(why);
     let mut connector = connector.clone();
@@ -38,6 +39,7 @@ pub async fn send(
 
     // Driven here and not in a task of its own: when the time is up it is dropped, and with it the socket.
     crash::point("connected");
+    may()?;
     let exchange = async {
         let reply = sender.try_send_request(request.map(Full::new)).await.map_err(|mut error| match error.take_message() {
             Some(_) => not_sent(chain(error.error())),

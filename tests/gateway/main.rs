@@ -48,6 +48,7 @@ mod bad_input;
 mod reloading;
 mod admin;
 mod operating;
+mod halting;
 
 mod crashing;
 mod killing;

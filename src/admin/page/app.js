@@ -194,10 +194,16 @@ function drawPolicy({ reload, revision, warnings }) {
 const alarm = (tone, title, text) => el("div", { class: `alarm ${tone}` }, el("b", null, title), " ", text);
 const isNothing = (amount) => amount === null || /^-?0*\.?0*$/.test(amount);
 
-function drawAlarms({ gone, store, refused, suspense, overrun, unknown, dead }) {
+function haltedBy({ reason, by, at }) {
+  const who = by === null ? "" : ` Halted by ${by} at ${moment(at)}; \`filmgate resume\` ends it.`;
+  return `${reason}.${who} What was ordered before is made, and can be read.`;
+}
+
+function drawAlarms({ gone, store, halted, refused, suspense, overrun, unknown, dead }) {
   return [
     gone !== null && alarm("bad", "The gateway does not answer.", `${gone} What is shown below is old. Trying again every ${REFRESH_MS / 1000} s.`.trim()),
     store && alarm("bad", "The store cannot be read.", store),
+    halted !== null && alarm("bad", "Nothing is bought.", haltedBy(halted)),
     refused && alarm("warn", "The policy file was refused.", "The one before it stays in force; the reason is at the end of this page."),
     !isNothing(suspense) && alarm("bad", `${usd(suspense)} in suspense.`, "Providers took money that no job explains: compare their bill with the jobs."),
     !isNothing(overrun) && alarm("bad", `${usd(overrun)} overrun.`, "Providers took more than was held: a price in the policy file is too low."),
@@ -228,6 +234,7 @@ function showAlarms(gone) {
   draw("alarms", {
     gone, unknown,
     store: latest?.store_fault ?? null,
+    halted: latest?.halted ?? null,
     refused: latest !== null && latest.reload.fault !== null,
     suspense: latest?.suspense ?? null,
     overrun: latest?.overrun ?? null,

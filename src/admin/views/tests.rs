@@ -12,7 +12,11 @@ use crate::standing::sample::{NOON, PROMPT, job, overview, policy, usd};
 use crate::store::Overview;
 
 fn process() -> Process {
-    Process { started_at: NOON.before(Duration::from_secs(90)), reload: Reload { at: 7, fault: Some("no such route".into()) } }
+    Process {
+        started_at: NOON.before(Duration::from_secs(90)),
+        reload: Reload { at: 7, fault: Some("no such route".into()) },
+        halted: None,
+    }
 }
 
 fn shown(overview: Result<&Overview, String>, down: &[Down]) -> Value {

@@ -66,6 +66,9 @@ pub fn quote(gw: &Gateway, asked: &Asked) -> Result<(ModelName, Candidate), Decl
     if gw.reconciling.since().is_some() {
         return Err(Declined::Unfit("nothing is bought while the books are being reconciled (`filmgate reconcile`)".to_owned()));
     }
+    if gw.halting.why().is_some() {
+        return Err(Declined::Unfit("nothing is bought while the gateway is halted (`filmgate resume`)".to_owned()));
+    }
     let policy = gw.policy.snapshot();
     let route = policy.routes.get(&asked.route).ok_or_else(|| {
         let known: Vec<&str> = policy.routes.keys().map(RouteName::as_str).collect();

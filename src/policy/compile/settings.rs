@@ -58,7 +58,17 @@ pub(super) fn server(file: &file::Server, pass: &mut Pass<'_>) -> Server {
             Duration::from_secs(120),
             Duration::ZERO..=Duration::from_secs(3_600),
         ),
+        halt: halt(file, pass),
     }
+}
+
+/// Whether the file has pulled the kill switch; that is worth a warning for as long as it is so.
+fn halt(file: &file::Server, pass: &mut Pass<'_>) -> bool {
+    let halt = file.halt.unwrap_or(false);
+    if halt {
+        pass.warnings.push("`server.halt` is true: nothing is bought, and every order is refused; remove it to go on".to_owned());
+    }
+    halt
 }
 
 fn address(path: fmt::Arguments<'_>, text: &Option<Placed<String>>, default: SocketAddr, pass: &mut Pass<'_>) -> SocketAddr {

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_start", include_str!("0001_start.sql")),
     ("0003_notices", include_str!("0003_notices.sql")),
     ("0005_extras", include_str!("0005_extras.sql")),
+    ("0006_halts", include_str!("0006_halts.sql")),
 ];
 
 /// The advisory lock that gateways take turns by: `Fgat`.

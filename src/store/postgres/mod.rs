@@ -10,6 +10,7 @@ mod books;
 mod connections;
 mod corrections;
 mod fault;
+mod halts;
 mod migrate;
 mod money;
 mod notices;
@@ -41,7 +42,7 @@ use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
-    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Job, Jobs, Keyed, Leased,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, Job, Jobs, Keyed, Leased,
     LedgerEntry, NewAttempt, NewJob, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError,
     Unexplained,
 };
@@ -353,6 +354,22 @@ impl Store for Postgres {
 
     async fn reconciled(&self) -> Result<bool, StoreError> {
         self.write(|tx| async move { reconcile::reconciled(&tx).await }).await
+    }
+
+    async fn halt(&self, by: &str, reason: &str, at: Timestamp) -> Result<bool, StoreError> {
+        self.write(|tx| async move { halts::begin(&tx, by, reason, at).await }).await
+    }
+
+    async fn resume(&self, by: &str, at: Timestamp) -> Result<bool, StoreError> {
+        self.write(|tx| async move { halts::end(&tx, by, at).await }).await
+    }
+
+    async fn halted(&self) -> Result<Option<Halt>, StoreError> {
+        self.read(|session| async move { halts::halted(&session).await }).await
+    }
+
+    async fn halts(&self, limit: u32) -> Result<Vec<Halt>, StoreError> {
+        self.read(|session| async move { halts::halts(&session, limit).await }).await
     }
 
     async fn correct(&self, correction: Correction) -> Result<(), CorrectionError> {

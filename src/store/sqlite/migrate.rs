@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0003_notices", include_str!("0003_notices.sql")),
     ("0004_polls", include_str!("0004_polls.sql")),
     ("0005_extras", include_str!("0005_extras.sql")),
+    ("0006_halts", include_str!("0006_halts.sql")),
 ];
 
 /// Brings the database to the newest schema, in one transaction.

@@ -9,6 +9,7 @@ mod books;
 mod corrections;
 mod fault;
 mod file;
+mod halts;
 mod migrate;
 mod money;
 mod notices;
@@ -39,7 +40,7 @@ use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
-    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Job, Jobs, Keyed, Leased,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, Job, Jobs, Keyed, Leased,
     LedgerEntry, NewAttempt, NewJob, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError,
     Unexplained,
 };
@@ -270,6 +271,24 @@ impl Store for Sqlite {
 
     async fn reconciled(&self) -> Result<bool, StoreError> {
         self.writer.write(reconcile::reconciled).await
+    }
+
+    async fn halt(&self, by: &str, reason: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let (by, reason) = (by.to_owned(), reason.to_owned());
+        self.writer.write(move |tx| halts::begin(tx, &by, &reason, at)).await
+    }
+
+    async fn resume(&self, by: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let by = by.to_owned();
+        self.writer.write(move |tx| halts::end(tx, &by, at)).await
+    }
+
+    async fn halted(&self) -> Result<Option<Halt>, StoreError> {
+        self.readers.read(halts::halted).await
+    }
+
+    async fn halts(&self, limit: u32) -> Result<Vec<Halt>, StoreError> {
+        self.readers.read(move |conn| halts::halts(conn, limit)).await
     }
 
     async fn owe(&self, notices: Vec<NewNotice>) -> Result<u64, StoreError> {
