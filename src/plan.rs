@@ -1,8 +1,8 @@
 //! Plans: the routes a job may use, in the order they will be tried.
 //!
 //! Knows the policy and the wish; not which routes are well or busy, or what the tenant has left to
-//! spend. The invariants: every candidate processes where the tenant's
-//! residency allows, is priced, and is within the tenant's limits for one clip; a wish that cannot
+//! spend. The invariants: every candidate processes where each residency allows (the tenant's, and the
+//! rule's or the source's), is priced, and is within the tenant's limits for one clip; a wish that cannot
 //! be planned is answered with what would help most to whoever can mend it.
 
 mod cheapest;
@@ -21,11 +21,13 @@ use jiff::civil::Date;
 use crate::clock::Timestamp;
 use crate::id::{ModelName, RouteName};
 use crate::money::MicroUsd;
-use crate::policy::{Choose, Offer, Policy, Route, Tenant, When};
+use crate::policy::rules::Traits;
+use crate::policy::{Choose, Offer, Policy, Route, Tenant};
 use crate::video::{Seconds, Size, Wish};
-use eligible::{Asked, Unfit};
+use eligible::{Asked, Bound, Unfit, Whose};
 
 pub use cheapest::cheapest;
+pub use eligible::may_process;
 pub use saying::submission;
 pub use told::{InOrder, Reasons};
 
@@ -36,6 +38,8 @@ pub struct Plan {
     pub model: ModelName,
     /// Which rule decided, counted from 0; `None` if the job is pinned to where its source is.
     pub rule: Option<usize>,
+    /// The one region where the job may be processed, now and later; `None` if that is nobody's concern.
+    pub residency: Option<String>,
     /// Never empty as planned.
     pub candidates: Vec<Candidate>,
     /// Routes of the rule that may not serve this wish, and why.
@@ -100,6 +104,8 @@ pub struct Pin {
     pub seconds: Seconds,
     /// The source's size.
     pub size: Size,
+    /// Where the source was bound to.
+    pub residency: Option<String>,
 }
 
 /// When a wish is planned, and by which lot: what a plan depends on beside policy and wish.
@@ -198,10 +204,11 @@ pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, mo
         None => Lane::ruled(policy, tenant, wish, &asked, moment.at)?,
     };
 
+    let bounds: Vec<Bound<'_>> = Bound::of(tenant).into_iter().chain(lane.bound).collect();
     let mut able = Vec::new();
     let mut unable = Vec::new();
     for (route, weight) in lane.routes {
-        match eligible::serve(route, tenant, &asked, today) {
+        match eligible::serve(route, &bounds, &asked, today) {
             Ok(candidate) => able.push((candidate, weight)),
             Err(unfit) => unable.push((&route.name, unfit)),
         }
@@ -213,7 +220,8 @@ pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, mo
     let able = within_length(tenant, able, &mut passed_over)?;
     let able = within_cost(tenant, able, &mut passed_over)?;
     let candidates = order::order(lane.choose, able, moment.seed);
-    Ok(Plan { model: asked.model, rule: lane.rule, candidates, passed_over })
+    let residency = bounds.first().map(|bound| bound.region.to_owned());
+    Ok(Plan { model: asked.model, rule: lane.rule, residency, candidates, passed_over })
 }
 
 /// The lengths and the sizes that a tenant could have of some model today, ascending: what to name to a
@@ -225,7 +233,8 @@ pub fn offered(policy: &Policy, tenant: &Tenant, today: Date) -> (BTreeSet<Secon
 
 /// What routes that may serve a tenant offer today.
 fn reachable<'a>(policy: &'a Policy, tenant: &'a Tenant, today: Date) -> impl Iterator<Item = (&'a ModelName, &'a Offer)> {
-    let routes = policy.routes.values().filter(|route| route.enabled && eligible::region_fault(route, tenant).is_none());
+    let bound = Bound::of(tenant);
+    let routes = policy.routes.values().filter(move |route| route.enabled && eligible::region_fault(route, bound.as_slice()).is_none());
     routes.flat_map(|route| &route.models).filter(move |(_, offer)| !eligible::is_past_sunset(offer, today))
 }
 
@@ -246,42 +255,39 @@ struct Lane<'a> {
     rule: Option<usize>,
     routes: Vec<(&'a Arc<Route>, u32)>,
     choose: Choose,
+    /// Where the rule or the source binds it to, beside the tenant.
+    bound: Option<Bound<'a>>,
 }
 
 impl<'a> Lane<'a> {
     /// The routes of the first rule that matches.
     fn ruled(policy: &'a Policy, tenant: &Tenant, wish: &Wish, asked: &Asked, at: Timestamp) -> Result<Self, NoPlan> {
-        let matching = policy.rules.iter().enumerate().find(|(_, rule)| matches(&rule.when, tenant, wish, asked, at));
-        let Some((index, rule)) = matching else {
+        let traits = Traits {
+            tenant,
+            model: &asked.model,
+            size: asked.size.or(Size::DEFAULT),
+            seconds: asked.seconds.or(Seconds::DEFAULT),
+            user: wish.end_user.as_deref(),
+            has_reference: wish.reference.is_some(),
+            at,
+        };
+        let Some((index, rule)) = policy.rules.first(&traits) else {
             return Err(NoPlan::NoRoute { rule: None, passed_over: Vec::new() });
         };
         let routes = rule.routes.iter().map(|(route, weight)| (route, *weight)).collect();
-        Ok(Self { rule: Some(index), routes, choose: rule.choose })
+        let bound = rule.residency.as_deref().map(|region| Bound { region, whose: Whose::Rule(index) });
+        Ok(Self { rule: Some(index), routes, choose: rule.choose, bound })
     }
 
     /// The one route where the source is. Rules say where work starts; this one has started.
-    fn pinned(policy: &'a Policy, pin: &Pin) -> Result<Self, NoPlan> {
+    fn pinned(policy: &'a Policy, pin: &'a Pin) -> Result<Self, NoPlan> {
         let Some(route) = policy.routes.get(&pin.route) else {
             let why = "has the clip that this one is made from, and is no longer in the policy".into();
             return Err(NoPlan::NoRoute { rule: None, passed_over: vec![PassedOver { route: pin.route.clone(), why }] });
         };
-        Ok(Self { rule: None, routes: vec![(route, 1)], choose: Choose::Ordered })
+        let bound = pin.residency.as_deref().map(|region| Bound { region, whose: Whose::Source });
+        Ok(Self { rule: None, routes: vec![(route, 1)], choose: Choose::Ordered, bound })
     }
-}
-
-/// Whether a rule is for this wish of this tenant; what was not said counts as the protocol's default.
-fn matches(when: &When, tenant: &Tenant, wish: &Wish, asked: &Asked, at: Timestamp) -> bool {
-    fn admits<T: PartialEq>(list: &[T], value: &T) -> bool {
-        list.is_empty() || list.contains(value)
-    }
-    admits(&when.tenant, &tenant.name)
-        && admits(&when.model, &asked.model)
-        && admits(&when.size, &asked.size.or(Size::DEFAULT))
-        && admits(&when.seconds, &asked.seconds.or(Seconds::DEFAULT))
-        && (when.residency.is_none() || when.residency == tenant.residency)
-        && (when.user.is_empty() || wish.end_user.as_ref().is_some_and(|user| when.user.contains(user)))
-        && when.has_reference.is_none_or(|has| has == wish.reference.is_some())
-        && when.time.as_ref().is_none_or(|window| window.contains(at))
 }
 
 /// Why nobody serves: if only an extra, only what a dialect lacks, only the length or only the size stands in

@@ -27,7 +27,7 @@ use crate::id::{JobId, RouteName};
 use crate::job::State;
 use crate::limits::Passed;
 use crate::money::MicroUsd;
-use crate::plan::{InOrder, Moment, Pin, Plan, Reasons, offered, plan};
+use crate::plan::{InOrder, Moment, Pin, Plan, Reasons, may_process, offered, plan};
 use crate::policy::{Policy, Tenant};
 use crate::price;
 use crate::refusal::Refusal;
@@ -179,7 +179,7 @@ async fn order(
     let (id, at) = (reserved.as_ref().map_or_else(JobId::mint, |job| job.id), gw.clock.now());
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
-    let pin = source.as_ref().map(|job| Pin { route: job.route.clone(), model: job.model.clone(), seconds: job.seconds, size: job.size });
+    let pin = source.as_deref().map(pin);
     let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), Moment::of(at).drawing(id.seed()))?;
     if let Some(route) = lives_on {
         plan.pass_over(|candidate| (candidate.route.name != route).then(|| format!("has none of the characters, which are on {route}")));
@@ -188,6 +188,9 @@ async fn order(
     if let Some(job) = &reserved {
         // What it holds was counted when it was opened, by the prices of then.
         plan.pass_over(|candidate| (candidate.price > job.ceiling).then(|| format!("costs more than the {} held", job.ceiling)));
+        // And what it was bound to then, it is bound to for life.
+        let residency = job.residency.as_deref();
+        plan.pass_over(|candidate| (!may_process(&candidate.route, residency)).then(|| "is not where the job is bound to".to_owned()));
     }
     let Some(first) = plan.candidates.first() else {
         return Err(Refusal::Unsupported("Nobody who may make this video for you can use these inputs."));
@@ -206,6 +209,12 @@ async fn source(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<Option<Arc
     let Some(id) = wish.origin.source_job() else { return Ok(None) };
     let job = gw.store.job(&caller.tenant.name, id).await?.ok_or(Refusal::NoSuchVideo)?;
     if job.state == State::Completed { Ok(Some(job)) } else { Err(Refusal::NotReady) }
+}
+
+/// Where what is made from a job has to be made.
+fn pin(job: &Job) -> Pin {
+    let (route, model, residency) = (job.route.clone(), job.model.clone(), job.residency.clone());
+    Pin { route, model, seconds: job.seconds, size: job.size, residency }
 }
 
 /// The upstream's ids of a wish's characters, and the one route they all live on.
@@ -233,7 +242,7 @@ fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts
         hidden_inputs: wish.reference.is_some() || !wish.characters.is_empty() || !matches!(wish.origin, Origin::Create),
         extras: wish.extras.clone(),
         end_user: wish.end_user.clone(),
-        residency: tenant.residency.clone(),
+        residency: plan.residency.clone(),
         ceiling: plan.ceiling(),
         bookings: bookings(policy, tenant, at),
         tenant_in_flight_max: tenant.limits.in_flight,

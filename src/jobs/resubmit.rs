@@ -14,6 +14,7 @@ use super::bind::{Bound, Evidence, bind};
 use crate::dispatch::{callback, keyed, row_submission};
 use crate::gateway::Gateway;
 use crate::job::State;
+use crate::plan::may_process;
 use crate::policy::Route;
 use crate::provider::SubmitError;
 use crate::store::{Job, StoreError};
@@ -33,7 +34,9 @@ pub async fn resubmit(gw: &Gateway, route: &Route) -> Result<(), StoreError> {
     let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
     let now = gw.clock.now();
     let whole = |job: &&Arc<Job>| job.operation == "create" && !job.hidden_inputs && now.since(job.attempted_at) < WITHIN;
-    let sent = unknown.iter().filter(whole).take(AT_ONCE).map(|job| again(gw, route, job));
+    // The route may have moved since.
+    let at_home = |job: &&Arc<Job>| may_process(route, job.residency.as_deref());
+    let sent = unknown.iter().filter(whole).filter(at_home).take(AT_ONCE).map(|job| again(gw, route, job));
     join_all(sent).await.into_iter().collect()
 }
 

@@ -4,12 +4,13 @@
 //! before a misfit of the wish, so that a misfit means: this route would serve if the wish were
 //! another one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use super::{Candidate, PassedOver, Pin, fit, saying};
-use crate::id::{ModelName, RouteName};
+use crate::id::{ModelName, RouteName, TenantName};
 use crate::policy::{Offer, Policy, Route, Tenant};
 use crate::price;
 use crate::provider::Unsupported;
@@ -115,7 +116,7 @@ impl Unfit<'_> {
 }
 
 /// What `route` would make for `asked`, or why it may not.
-pub fn serve<'a>(route: &'a Arc<Route>, tenant: &Tenant, asked: &Asked<'a>, today: Date) -> Result<Candidate, Unfit<'a>> {
+pub fn serve<'a>(route: &'a Arc<Route>, bounds: &[Bound<'_>], asked: &Asked<'a>, today: Date) -> Result<Candidate, Unfit<'a>> {
     if !route.enabled {
         return Err(Unfit::Fault("is disabled".into()));
     }
@@ -125,7 +126,7 @@ pub fn serve<'a>(route: &'a Arc<Route>, tenant: &Tenant, asked: &Asked<'a>, toda
     if let Some(sunset) = offer.sunset.filter(|_| is_past_sunset(offer, today)) {
         return Err(Unfit::Fault(format!("offered {} until {sunset} and no longer", asked.model)));
     }
-    if let Some(fault) = region_fault(route, tenant) {
+    if let Some(fault) = region_fault(route, bounds) {
         return Err(Unfit::Fault(fault));
     }
     let seconds = asked.seconds.met(|| fit::default_seconds(&offer.seconds), |s| fit::seconds(offer.fit, &offer.seconds, s));
@@ -147,16 +148,58 @@ pub fn is_past_sunset(offer: &Offer, today: Date) -> bool {
     offer.sunset.is_some_and(|last_day| today > last_day)
 }
 
-/// Why a tenant's jobs may not be processed where `route` is, if they may not.
+/// A region, and whose word it is that nothing may be processed anywhere else.
+#[derive(Clone, Copy)]
+pub struct Bound<'a> {
+    /// The region.
+    pub region: &'a str,
+    /// Whose word.
+    pub whose: Whose<'a>,
+}
+
+/// Who binds a job to a region.
+#[derive(Clone, Copy)]
+pub enum Whose<'a> {
+    /// Its tenant.
+    Tenant(&'a TenantName),
+    /// The rule that serves it, counted from 0.
+    Rule(usize),
+    /// The job that it is made from.
+    Source,
+}
+
+impl<'a> Bound<'a> {
+    /// What a tenant is bound to, if it is.
+    pub fn of(tenant: &'a Tenant) -> Option<Self> {
+        tenant.residency.as_deref().map(|region| Self { region, whose: Whose::Tenant(&tenant.name) })
+    }
+}
+
+impl fmt::Display for Whose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(name) => name.fmt(f),
+            Self::Rule(index) => write!(f, "rules[{index}]"),
+            Self::Source => f.write_str("the clip that this one is made from"),
+        }
+    }
+}
+
+/// Why a job that is bound to all of these may not be processed where `route` is, if it may not.
+pub fn region_fault(route: &Route, bounds: &[Bound<'_>]) -> Option<String> {
+    let Bound { region, whose } = bounds.iter().find(|bound| !may_process(route, Some(bound.region)))?;
+    Some(match route.region.as_deref() {
+        Some(other) => format!("is in region {other}, and {whose} is bound to {region}"),
+        None => format!("has no region, and {whose} is bound to {region}"),
+    })
+}
+
+/// Whether a job with that residency, if it has one, may be processed where `route` is: the one answer for plans,
+/// fallbacks and whatever is sent later.
 ///
 /// Where a route does not say where it is, it could be anywhere, so it satisfies no residency.
-pub fn region_fault(route: &Route, tenant: &Tenant) -> Option<String> {
-    let residency = tenant.residency.as_deref()?;
-    match route.region.as_deref() {
-        Some(region) if region == residency => None,
-        Some(region) => Some(format!("is in region {region}, and {} is bound to {residency}", tenant.name)),
-        None => Some(format!("has no region, and {} is bound to {residency}", tenant.name)),
-    }
+pub fn may_process(route: &Route, residency: Option<&str>) -> bool {
+    residency.is_none_or(|residency| route.region.as_deref() == Some(residency))
 }
 
 /// The values with commas between them.

@@ -12,7 +12,7 @@ use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::sample::{TODAY, noon, now, offer, policy, route, seconds, sora_2, sora_2_pro, tenant, usd, wish, wish_for};
 use crate::policy::window::WEEK;
-use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Tenant, When, Window};
+use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Rules, Tenant, When, Window};
 use crate::video::{Reference, Size, Wish};
 
 const PORTRAIT: &str = "720x1280";
@@ -69,15 +69,15 @@ fn where_four_seconds_are_not_to_be_had_the_shortest_is_the_default() {
 #[test]
 fn the_first_rule_that_matches_decides_and_no_other_is_asked() {
     let mut policy = in_order(vec![route("a"), route("b"), route("c"), route("d"), route("e")]);
-    let all = policy.rules.remove(0).routes;
-    let only = |i: usize, when: When| Rule { when, routes: vec![all[i].clone()], choose: Choose::Ordered };
-    policy.rules = vec![
+    let all = policy.rules[0].routes.clone();
+    let only = |i: usize, when: When| Rule { when, routes: vec![all[i].clone()], choose: Choose::Ordered, residency: None };
+    policy.rules = Rules::new(vec![
         only(0, When { tenant: vec![TenantName::new("acme")], ..When::default() }),
         only(1, When { model: vec![ModelName::new("none")], ..When::default() }),
         only(2, When { seconds: vec![seconds(12)], ..When::default() }),
         only(3, When { size: vec![Size::DEFAULT], seconds: vec![seconds(4)], ..When::default() }),
         only(4, When::default()),
-    ];
+    ]);
     let (t, unsaid) = (tenant("t"), wish());
     assert_eq!(names(&today(&policy, &tenant("acme"), &unsaid).unwrap()), ["a"]);
     assert_eq!(names(&today(&policy, &t, &wish_for("sora-2", 12, PORTRAIT)).unwrap()), ["c"]);
@@ -91,13 +91,13 @@ fn a_rule_for_an_end_user_a_reference_or_a_time_is_for_nothing_else() {
     let night = Window { from: 22 * 60, until: 6 * 60, days: WEEK.to_vec(), timezone: TimeZone::UTC };
     let mut policy = in_order(vec![route("a"), route("b"), route("c"), route("d")]);
     let routes = policy.rules[0].routes.clone();
-    let only = |i: usize, when| Rule { when, routes: vec![routes[i].clone()], choose: Choose::Ordered };
-    policy.rules = vec![
+    let only = |i: usize, when| Rule { when, routes: vec![routes[i].clone()], choose: Choose::Ordered, residency: None };
+    policy.rules = Rules::new(vec![
         only(0, When { user: vec!["u-17".into(), "u-18".into()], ..When::default() }),
         only(1, When { has_reference: Some(true), ..When::default() }),
         only(2, When { time: Some(night), has_reference: Some(false), ..When::default() }),
         only(3, When::default()),
-    ];
+    ]);
     let at_noon = |wish: &Wish| today(&policy, &tenant("t"), wish).unwrap().rule;
     let asked_by = |user: &str| Wish { end_user: Some(user.into()), ..wish() };
     assert_eq!([at_noon(&asked_by("u-18")), at_noon(&asked_by("U-18")), at_noon(&wish())], [Some(0), Some(3), Some(3)]);
@@ -115,16 +115,48 @@ fn a_rule_for_a_residency_is_for_tenants_of_that_residency() {
     let mut policy = in_order(vec![located("eu-1", "eu"), located("eu-2", "eu")]);
     let catch_all = policy.rules[0].clone();
     let first = Rule { when: When { residency: Some("eu".into()), ..When::default() }, ..catch_all.clone() };
-    policy.rules = vec![Rule { routes: first.routes[..1].to_vec(), ..first }, catch_all];
+    policy.rules = Rules::new(vec![Rule { routes: first.routes[..1].to_vec(), ..first }, catch_all]);
     let bound = Tenant { residency: Some("eu".into()), ..tenant("acme") };
     assert_eq!(today(&policy, &bound, &wish()).unwrap().rule, Some(0));
     assert_eq!(today(&policy, &tenant("t"), &wish()).unwrap().rule, Some(1));
 }
 
 #[test]
+fn what_a_rule_binds_to_a_region_is_served_nowhere_else() {
+    let mut policy = in_order(vec![located("abroad", "us"), route("nowhere"), located("home", "eu"), located("spare", "eu")]);
+    policy.rules = Rules::new(vec![Rule { residency: Some("eu".into()), ..policy.rules[0].clone() }]);
+    let free = today(&policy, &tenant("t"), &wish()).unwrap();
+    assert_eq!((names(&free), free.residency.as_deref()), (vec!["home", "spare"], Some("eu")));
+    insta::assert_snapshot!(reasons(&free.passed_over), @r"
+    abroad is in region us, and rules[0] is bound to eu
+    nowhere has no region, and rules[0] is bound to eu
+    ");
+    let at_home = Tenant { residency: Some("eu".into()), ..tenant("t") };
+    assert_eq!(names(&today(&policy, &at_home, &wish()).unwrap()), ["home", "spare"]);
+    let elsewhere = Tenant { residency: Some("us".into()), ..tenant("acme") };
+    insta::assert_snapshot!(no_route(today(&policy, &elsewhere, &wish())), @r"
+    abroad is in region us, and rules[0] is bound to eu
+    nowhere has no region, and acme is bound to us
+    home is in region eu, and acme is bound to us
+    spare is in region eu, and acme is bound to us
+    ");
+}
+
+#[test]
+fn what_is_made_from_a_bound_clip_is_bound_like_it() {
+    let policy = in_order(vec![located("b", "us")]);
+    let bound = |region: &str| Pin { residency: Some(region.into()), ..source() };
+    let made = plan(&policy, &tenant("t"), &wish(), Some(&bound("us")), Moment::of(now())).unwrap();
+    assert_eq!(made.residency.as_deref(), Some("us"), "and so will be what is made from this one");
+    let moved = plan(&policy, &tenant("t"), &wish(), Some(&bound("eu")), Moment::of(now()));
+    insta::assert_snapshot!(no_route(moved), @"b is in region us, and the clip that this one is made from is bound to eu");
+}
+
+#[test]
 fn when_no_rule_matches_there_is_no_route() {
     let mut policy = in_order(vec![route("a")]);
-    policy.rules[0].when.tenant = vec![TenantName::new("acme")];
+    policy.rules =
+        Rules::new(vec![Rule { when: When { tenant: vec![TenantName::new("acme")], ..When::default() }, ..policy.rules[0].clone() }]);
     let outcome = today(&policy, &tenant("t"), &wish()).unwrap_err();
     assert_eq!(outcome, NoPlan::NoRoute { rule: None, passed_over: Vec::new() });
 }
@@ -241,13 +273,13 @@ fn a_tenant_never_gets_longer_or_dearer_clips_than_it_may_have() {
 
 /// A source on route `b`, twelve seconds of landscape.
 fn source() -> Pin {
-    Pin { route: RouteName::new("b"), model: ModelName::new("sora-2"), seconds: seconds(12), size: Size::new(1280, 720) }
+    Pin { route: RouteName::new("b"), model: ModelName::new("sora-2"), seconds: seconds(12), size: Size::new(1280, 720), residency: None }
 }
 
 #[test]
 fn what_is_made_from_a_clip_is_made_where_it_is_and_like_it() {
     let mut policy = in_order(vec![route("a"), route("b")]);
-    policy.rules.clear();
+    policy.rules = Rules::new(Vec::new());
     let remix = plan(&policy, &tenant("t"), &wish(), Some(&source()), Moment::of(now()).drawing(0)).unwrap();
     assert_eq!((names(&remix), remix.rule), (vec!["b"], None));
     assert_eq!((remix.candidates[0].seconds, remix.candidates[0].size), (seconds(12), Size::new(1280, 720)));
@@ -335,12 +367,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_plan_keeps_its_promises(policy in any_policy(), length in 1..=14_u32, seed in any::<u64>(), bound in any::<bool>(), max in prop::option::of(0..=1_500_000_i64)) {
+    fn a_plan_keeps_its_promises(policy in any_policy(), length in 1..=14_u32, seed in any::<u64>(), bound in any::<bool>(), max in prop::option::of(0..=1_500_000_i64), rule_bound in any::<bool>()) {
+        let mut policy = policy;
+        if rule_bound {
+            policy.rules = Rules::new(vec![Rule { residency: Some("eu".into()), ..policy.rules[0].clone() }]);
+        }
         let tenant = Tenant { residency: bound.then(|| "eu".into()), cost_max: max.map(MicroUsd::new), ..tenant("t") };
         let asked = wish_for("sora-2", length, PORTRAIT);
         let drawn = match plan(&policy, &tenant, &asked, None, Moment::of(now()).drawing(seed)) {
             Ok(drawn) => drawn,
             Err(NoPlan::UnknownModel { .. } | NoPlan::NoRoute { .. }) => {
+                let bound = bound || rule_bound;
                 let open = |r: &Arc<Route>| r.enabled && (!bound || r.region.as_deref() == Some("eu"));
                 prop_assert!(!policy.routes.values().any(open), "an open route has to be used, or the client told what to ask for");
                 return Ok(());
@@ -358,7 +395,7 @@ proptest! {
         prop_assert!(!drawn.candidates.is_empty());
         for candidate in &drawn.candidates {
             prop_assert!(candidate.route.enabled);
-            prop_assert!(!bound || candidate.route.region.as_deref() == Some("eu"), "residency holds on every fallback");
+            prop_assert!(!(bound || rule_bound) || candidate.route.region.as_deref() == Some("eu"), "residency holds on every fallback");
             prop_assert!(candidate.price <= drawn.ceiling());
             prop_assert!(max.is_none_or(|max| candidate.price.get() <= max));
             prop_assert!(candidate.route.models["sora-2"].seconds.contains(&candidate.seconds));

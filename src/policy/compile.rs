@@ -10,6 +10,8 @@ mod budgets;
 mod guard;
 mod offers;
 mod routes;
+mod reach;
+mod residencies;
 mod rules;
 mod settings;
 mod tenants;

@@ -325,6 +325,8 @@ pub struct Rule {
     pub routes: Option<Placed<RuleRoutes>>,
     /// How to order them. Default: `"ordered"` for a list, `"weighted"` for a table of weights.
     pub choose: Option<Placed<Choose>>,
+    /// Where what it serves may be processed: only routes of that region, whatever fails and for as long as the job lives.
+    pub residency: Option<Placed<String>>,
 }
 
 /// Whom a rule matches: all that is given has to match. Each is a value or a list of values.

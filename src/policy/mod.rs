@@ -10,6 +10,7 @@ pub mod fault;
 pub mod file;
 pub mod load;
 mod read;
+pub mod rules;
 pub mod schema;
 mod shroud;
 pub mod sunset;
@@ -36,6 +37,7 @@ use crate::provider::{Endpoint, Provider};
 use crate::secret::Secret;
 use crate::video::{Seconds, Size, SizeClass};
 
+pub use rules::Rules;
 pub use window::Window;
 
 /// The whole of what the operator decided, as one immutable value.
@@ -62,7 +64,7 @@ pub struct Policy {
     /// Fields beyond the protocol that some offer takes: all others are nobody's.
     pub extras: BTreeSet<String>,
     /// `[[rules]]`, first match wins.
-    pub rules: Vec<Rule>,
+    pub rules: Rules,
     /// `[tenants.*]`
     pub tenants: BTreeMap<TenantName, Arc<Tenant>>,
     /// SHA-256 of a key → whose it is.
@@ -309,6 +311,8 @@ pub struct Rule {
     pub routes: Vec<(Arc<Route>, u32)>,
     /// How to order them.
     pub choose: Choose,
+    /// Where what it serves may be processed.
+    pub residency: Option<String>,
 }
 
 /// What a rule matches; an empty list or `None` matches everything.

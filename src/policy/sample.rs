@@ -12,8 +12,8 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
 use super::{
-    Alerts, Archive, Budget, Choose, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rule, Server, StoreUrl,
-    Telemetry, Tenant, UnknownPolicy, When, WrittenOff,
+    Alerts, Archive, Budget, Choose, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rule, Rules, Server,
+    StoreUrl, Telemetry, Tenant, UnknownPolicy, When, WrittenOff,
 };
 use crate::clock::Timestamp;
 use crate::id::{ModelName, RouteName, TenantName};
@@ -146,7 +146,7 @@ pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
         routes: routes.iter().map(|(route, _)| (route.name.clone(), Arc::clone(route))).collect(),
         extras: BTreeSet::new(),
         retired: BTreeMap::new(),
-        rules: vec![Rule { when: When::default(), routes, choose }],
+        rules: Rules::new(vec![Rule { when: When::default(), routes, choose, residency: None }]),
         tenants: BTreeMap::new(),
         keys: HashMap::new(),
         guard: Guard { prompt_chars_max: 4_000, deny: regex::RegexSet::empty(), moderation: None },

@@ -47,16 +47,20 @@ impl Window {
         }
     }
 
+    /// Whether it is open at every moment.
+    pub fn never_closes(&self) -> bool {
+        WEEK.iter().all(|day| [0, self.from, self.until % DAY].iter().all(|minute| self.shows(*day, *minute)))
+    }
+
     /// Whether it is open whenever `other` is, as far as that can be told: of two zones only if it never closes.
     pub fn covers(&self, other: &Self) -> bool {
+        if self.timezone != other.timezone {
+            return self.never_closes();
+        }
         // Between these minutes neither opens or closes.
         let changes = [0, self.from, self.until % DAY, other.from, other.until % DAY];
-        let throughout = |open: &dyn Fn(Weekday, u16) -> bool| WEEK.iter().all(|day| changes.iter().all(|minute| open(*day, *minute)));
-        if self.timezone == other.timezone {
-            throughout(&|day, minute| self.shows(day, minute) || !other.shows(day, minute))
-        } else {
-            throughout(&|day, minute| self.shows(day, minute))
-        }
+        let is_open = |day: Weekday, minute: u16| self.shows(day, minute) || !other.shows(day, minute);
+        WEEK.iter().all(|day| changes.iter().all(|minute| is_open(*day, *minute)))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::policy::{
-    Alerts, Archive, Budget, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Server, StoreUrl, Telemetry,
-    Tenant, UnknownPolicy, WrittenOff,
+    Alerts, Archive, Budget, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rules, Server, StoreUrl,
+    Telemetry, Tenant, UnknownPolicy, WrittenOff,
 };
 use crate::provider::{Credential, Endpoint, by_name};
 use crate::store::{Balance, Job, JobError, OpenJobs, Overview};
@@ -114,7 +114,7 @@ pub fn policy() -> Policy {
         routes: BTreeMap::from([route("east", true), route("west", false)]),
         extras: BTreeSet::new(),
         retired: Default::default(),
-        rules: Vec::new(),
+        rules: Rules::new(Vec::new()),
         tenants: BTreeMap::from([tenant("acme", budget(Some("500.00"), Per::Month)), tenant("demo", budget(None, Per::Total))]),
         keys: HashMap::new(),
         guard: Guard { prompt_chars_max: 4_000, deny: regex::RegexSet::empty(), moderation: None },

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use filmgate::simulator::{Fault, Faults};
 use serde_json::{Value, json};
 
 use crate::client::Part;
 use crate::things::png;
-use crate::world::{World, openai, tenant};
+use crate::world::{World, eventually, id, openai, tenant};
 
 fn whale() -> Value {
     json!({ "prompt": "a whale" })
@@ -146,5 +147,120 @@ async fn the_first_rule_that_is_for_a_wish_decides_and_the_log_says_which() {
     for (line, told) in planned.iter().zip(told) {
         assert!(line.contains(told) && line.contains("revision=\"") && line.contains("job.id=video_"), "{line}");
     }
+    world.end().await;
+}
+
+// ── Residency by rule ──
+
+/// Everybody may be served at home and abroad, and clips of 8 s only at home.
+fn bound(abroad: &str, home: &str) -> [String; 4] {
+    let rules = concat!(
+        "[[rules]]\nwhen = { seconds = 8 }\nroutes = [\"abroad\", \"home\", \"spare\", \"nowhere\"]\nresidency = \"eu\"\n",
+        "[[rules]]\nroutes = [\"abroad\", \"home\"]",
+    );
+    [
+        format!("{}{}", openai("abroad", &format!("region = \"us\"\n{abroad}")), openai("nowhere", "")),
+        format!("{}{}", openai("home", &format!("region = \"eu\"\n{home}")), openai("spare", "region = \"eu\"")),
+        tenant("acme", "show_route = true"),
+        rules.to_owned(),
+    ]
+}
+
+fn at_home() -> Value {
+    json!({ "prompt": "a whale at home", "seconds": "8" })
+}
+
+/// Attempts of bound jobs anywhere but where they are bound to.
+fn strayed(world: &World) -> i64 {
+    let strayed = "SELECT count(*) FROM attempts JOIN jobs ON jobs.id = job_id";
+    world.number(&format!("{strayed} WHERE residency = 'eu' AND attempts.route NOT IN ('home', 'spare')"))
+}
+
+fn script(faults: impl IntoIterator<Item = Fault>) -> Faults {
+    Faults { script: faults.into_iter().collect(), ..Faults::default() }
+}
+
+#[tokio::test]
+async fn what_a_rule_binds_to_a_region_leaves_it_for_no_fallback() {
+    let world = World::start(&bound("", "")).await;
+    let acme = world.tenant("acme");
+    assert_eq!(server(&acme.made(&whale()).await), "abroad");
+    assert_eq!(server(&acme.made(&at_home()).await), "home");
+    world.misbehave(script([Fault::Refuse(429)]));
+    assert_eq!(server(&acme.made(&at_home()).await), "spare");
+    for fault in [Fault::Refuse(401), Fault::Refuse(429), Fault::AcceptThenCut] {
+        world.misbehave(script([fault.clone(), fault]));
+        acme.wish(&at_home()).await;
+    }
+    assert_eq!((strayed(&world), world.number("SELECT count(*) FROM jobs WHERE residency = 'eu'")), (0, 5));
+    assert_eq!(world.number("SELECT count(*) FROM jobs WHERE residency IS NULL"), 1);
+    world.misbehave(Faults::default());
+    eventually("what was unclear is cleared up", || world.jobs_in("unknown") == 0).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_bound_elsewhere_than_a_rule_is_served_by_nobody() {
+    let [abroad, home, acme, rules] = bound("", "");
+    let elsewhere = tenant("rival", "residency = \"us\"\nshow_route = true");
+    let world = World::start(&[abroad, home, acme, elsewhere, rules]).await;
+    let rival = world.tenant("rival");
+    assert_eq!(server(&rival.made(&whale()).await), "abroad");
+    assert_eq!(rival.wish(&at_home()).await.refusal(), "503 no_route_available -");
+    assert_eq!(world.orders(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_made_from_a_bound_clip_is_bound_whatever_the_file_says_by_then() {
+    let world = World::start(&bound("", "")).await;
+    let acme = world.tenant("acme");
+    let source = acme.made(&at_home()).await;
+    let path = format!("/v1/videos/{}/remix", id(&source));
+    let remixed = async |prompt: &str| acme.client.post(&path, &json!({ "prompt": prompt })).await;
+    let remix = remixed("a red whale").await.ok().json();
+    assert_eq!((server(&remix), world.number("SELECT count(*) FROM jobs WHERE residency = 'eu'")), ("home", 2));
+    acme.ended(id(&remix)).await;
+
+    // The account moves, and the rule is dropped.
+    let [abroad, home, acme_too, _] = bound("", "");
+    let moved = home.replacen("region = \"eu\"", "region = \"us\"", 1);
+    world.edit_policy(&[abroad, moved, acme_too]).await;
+    let orders = world.orders();
+    assert_eq!(remixed("a blue whale").await.refusal(), "503 no_route_available -");
+    let extension = json!({ "prompt": "a whale, on", "seconds": "4", "video": { "id": id(&remix) } });
+    assert_eq!(
+        acme.client.post("/v1/videos/extensions", &extension).await.refusal(),
+        "503 no_route_available -",
+        "nor what a remix leads to"
+    );
+    let edit = json!({ "prompt": "a whale, brighter", "video": { "id": id(&source) } });
+    assert_eq!(acme.client.post("/v1/videos/edits", &edit).await.refusal(), "503 no_route_available -");
+    assert_eq!(world.orders(), orders);
+
+    let [abroad, home, acme_too, _] = bound("", "");
+    world.edit_policy(&[abroad, home, acme_too]).await;
+    assert_eq!(server(&acme.client.post("/v1/videos/extensions", &extension).await.ok().json()), "home");
+    assert_eq!(world.number("SELECT count(*) FROM jobs WHERE residency = 'eu'"), 3, "no rule says so any more, and the job does");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_bound_order_of_unknown_outcome_is_not_sent_again_to_an_account_that_moved() {
+    let world = World::start(&bound("", "")).await;
+    let acme = world.tenant("acme");
+    world.misbehave(Faults { list_lag_ms: 3_600_000, ..script([Fault::AcceptThenCut]) });
+    let video = acme.ordered(&at_home()).await;
+    assert_eq!(world.jobs_in("unknown"), 1);
+
+    // From now on what is unknown there may be sent again, but for the move.
+    let [abroad, home, acme_too, rules] = bound("", "idempotency_key = true");
+    world.edit_policy(&[abroad, home.replacen("region = \"eu\"", "region = \"us\"", 1), acme_too, rules]).await;
+    let listed = world.simulator.stats().count("list");
+    eventually("it was looked for", || world.simulator.stats().count("list") > listed + 3).await;
+    assert_eq!((world.orders(), world.jobs_in("unknown")), (1, 1));
+    world.misbehave(Faults::default());
+    assert_eq!(acme.ended(id(&video)).await["status"], "completed", "it was there all along");
+    assert_eq!((world.orders(), strayed(&world)), (1, 0));
     world.end().await;
 }

@@ -9,7 +9,7 @@ use super::{Clips, EstimateArgs, run};
 use crate::id::{ModelName, TenantName};
 use crate::plan::Moment;
 use crate::policy::sample::{now, policy, route, simulator_only, sora_2, tenant, usd};
-use crate::policy::{Choose, Policy, Price, Tenant};
+use crate::policy::{Choose, Policy, Price, Rules, Tenant};
 
 #[derive(Parser)]
 struct Typed {
@@ -170,7 +170,7 @@ fn what_cannot_be_priced_is_explained() {
     12 s of sora-2: a clip costs 1.20, and the tenant may spend 0.50 on one (max_cost)
     the sum is more than can be written: ask for fewer clips
     ");
-    policy.rules.clear();
+    policy.rules = Rules::new(Vec::new());
     insta::assert_snapshot!(printed(&policy, "estimate sora-2:4s").unwrap_err(), @"4 s of sora-2: no rule is for this; name a tenant with --tenant, or end the rules with one that has no `when`");
 }
 

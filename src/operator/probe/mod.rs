@@ -145,7 +145,7 @@ fn order(gw: &Gateway, model: ModelName, candidate: Candidate) -> Result<Order, 
     };
     let can = candidate.route.provider.can_submit(&submission(&candidate, &wish, "", &[]));
     can.map_err(|Unsupported(lacks)| Declined::Unfit(lacks.to_owned()))?;
-    let plan = Plan { model, rule: None, candidates: vec![candidate], passed_over: Vec::new() };
+    let plan = Plan { model, rule: None, residency: None, candidates: vec![candidate], passed_over: Vec::new() };
     let parts = Parts { wish, source: None, characters: Vec::new() };
     Ok(Order { job, reserved: None, plan, parts, begun: Instant::now() })
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Pass;
 use super::when::when;
+use super::{Pass, reach, residencies};
 use crate::id::RouteName;
 use crate::policy::file::forms::{Placed, RuleRoutes};
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Choose, Route, Rule, When, file};
+use crate::policy::{Choose, Route, Rule, Rules, When, file};
 
 /// The most rules.
 const RULES_MAX: usize = 1_000;
@@ -16,29 +16,20 @@ const RULES_MAX: usize = 1_000;
 type Routes = BTreeMap<RouteName, Arc<Route>>;
 
 /// Compiles the rules. A file without any means: everybody, by all routes, in the file's order.
-pub(super) fn compile(file: &file::Gateway, routes: &Routes, pass: &mut Pass<'_>) -> Vec<Rule> {
+pub(super) fn compile(file: &file::Gateway, routes: &Routes, pass: &mut Pass<'_>) -> Rules {
     if file.rules.is_empty() {
         let mut names: Vec<&Placed<String>> = file.routes.keys().collect();
         names.sort_by_key(|name| name.at.start);
         let routes = names.into_iter().filter_map(|name| Some((Arc::clone(routes.get(name.value.as_str())?), 1))).collect();
-        return vec![Rule { when: When::default(), routes, choose: Choose::Ordered }];
+        return Rules::new(vec![Rule { when: When::default(), routes, choose: Choose::Ordered, residency: None }]);
     }
     if let Some(first) = file.rules.get(RULES_MAX) {
         pass.faults.add(&first.at, "rules", format!("there are more than {RULES_MAX} rules"), "join some: `when` takes lists");
     }
-    let mut rules = Vec::new();
-    let mut catch_all = None;
-    for (i, written) in file.rules.iter().take(RULES_MAX).enumerate() {
-        if let Some(earlier) = catch_all {
-            let message = format!("no request reaches this rule: rules[{earlier}] has no `when` and takes them all");
-            pass.faults.add(&written.at, format_args!("rules[{i}]"), message, "move it above that rule, or remove it");
-        }
-        let when = when(i, &written.value.when, file, pass);
-        let is_catch_all = written.value.when.is_empty() && !pass.faults.any_under(&format!("rules[{i}].when"));
-        catch_all = catch_all.or_else(|| is_catch_all.then_some(i));
-        rules.extend(rule(i, written, when, file, routes, pass));
-    }
-    rules
+    let written = || file.rules.iter().take(RULES_MAX).enumerate();
+    let whens: Vec<When> = written().map(|(i, written)| when(i, &written.value.when, file, pass)).collect();
+    reach::check(&whens, file, pass);
+    Rules::new(written().zip(whens).filter_map(|((i, written), when)| rule(i, written, when, file, routes, pass)).collect())
 }
 
 fn rule(i: usize, written: &Placed<file::Rule>, when: When, file: &file::Gateway, routes: &Routes, pass: &mut Pass<'_>) -> Option<Rule> {
@@ -72,9 +63,11 @@ fn rule(i: usize, written: &Placed<file::Rule>, when: When, file: &file::Gateway
     }
     let choose = choose(i, &written.value, &chosen.value, pass);
     let resolved = named.iter().filter_map(|(name, weight)| Some((Arc::clone(routes.get(name.value.as_str())?), *weight)));
-    let rule = Rule { when, routes: resolved.collect(), choose: choose? };
+    let residency = pass.word(format_args!("rules[{i}].residency"), &written.value.residency);
+    let rule = Rule { when, routes: resolved.collect(), choose: choose?, residency };
     if rule.routes.len() == named.len() {
         look_for_dead_ends(i, written, &rule, pass);
+        residencies::check(i, written, &rule, file, pass);
     }
     Some(rule)
 }
@@ -120,11 +113,5 @@ fn look_for_dead_ends(i: usize, written: &Placed<file::Rule>, rule: &Rule, pass:
             let remedy = "add a route that does, or take the model out of `when`";
             pass.faults.add(at, format_args!("rules[{i}].when.model"), format!("no route of this rule offers `{name}`"), remedy);
         }
-    }
-    if let Some(residency) = &rule.when.residency
-        && !rule.routes.is_empty()
-        && !rule.routes.iter().any(|(route, _)| route.region.as_ref() == Some(residency))
-    {
-        pass.warnings.push(format!("rules[{i}]: no route of it is in the region `{residency}`, so what it matches is refused"));
     }
 }

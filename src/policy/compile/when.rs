@@ -58,6 +58,7 @@ pub(super) fn when(i: usize, file: &file::When, gateway: &file::Gateway, pass: &
             format!("write at least one, or leave `{key}` out to match all"),
         );
     }
+    when.sort();
     when.residency = pass.word(format_args!("rules[{i}].when.residency"), &file.residency);
     when.time = file.time.as_ref().and_then(|written| window(format_args!("rules[{i}].when.time"), written, pass));
     when
