@@ -11,7 +11,7 @@ mod names;
 mod series;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -275,7 +275,8 @@ impl Metrics {
                 self.events.spend_microusd_total.add([label, names.model(model.as_str())], 0);
             }
         }
-        for tenant in policy.tenants.keys().map(|tenant| names.tenant(tenant.as_str())) {
+        let tenants: BTreeSet<&str> = policy.tenants.keys().map(|tenant| names.tenant(tenant.as_str())).collect();
+        for tenant in tenants {
             self.events.tenant_spend_microusd_total.add([tenant], 0);
             self.events.charged_microusd_total.add([tenant], 0);
             self.events.charged_cost_microusd_total.add([tenant], 0);

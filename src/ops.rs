@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use crate::gateway::Gateway;
-use crate::policy::StoreUrl;
+use crate::policy::{Policy, StoreUrl};
 use crate::reload::{self, Looked};
 use crate::simulator;
 
@@ -47,7 +47,7 @@ async fn look(gw: &Arc<Gateway>, anyway: bool) -> Looked {
 }
 
 /// Tells everybody who keeps something by route or tenant.
-async fn swapped(gw: &Gateway, changes: &[String]) {
+async fn swapped(gw: &Arc<Gateway>, changes: &[String]) {
     let policy = gw.policy.snapshot();
     gw.halting.follow_file(policy.server.halt);
     for warning in &policy.warnings {
@@ -56,11 +56,23 @@ async fn swapped(gw: &Gateway, changes: &[String]) {
     if let Err(error) = start_simulator(gw).await {
         error!(%error, "the simulator could not be started; routes to it cannot be reached");
     }
-    gw.limits.retain(&policy);
+    let told = (gw.clone(), policy.clone());
+    // With a hundred thousand tenants, too long for a thread that answers requests.
+    let telling = tokio::task::spawn_blocking(move || tell(&told.0, &told.1));
+    if telling.await.is_err() {
+        error!("not everybody was told of the new policy");
+    }
+    info!(policy.revision = policy.revision, "policy in force");
+    for change in changes {
+        info!(policy.revision = policy.revision, "changed: {change}");
+    }
+}
+
+fn tell(gw: &Gateway, policy: &Policy) {
+    gw.limits.retain(policy);
     gw.doorbells.retain(|route| policy.route_of(route).is_some());
     gw.health.retain(|route| policy.route_of(route).is_some());
-    gw.metrics.policy_loaded(&policy, gw.clock.now());
-    info!(policy.revision = policy.revision, ?changes, "policy in force");
+    gw.metrics.policy_loaded(policy, gw.clock.now());
 }
 
 /// Starts the simulator if a route needs it and it does not run; its jobs live beside the books.

@@ -4,25 +4,30 @@
 //! in force, and why is in the log, in the metrics and on the operator's page. The file is looked at by
 //! content and not by event, which is the same for a rename, a write in place and a swapped link. It is
 //! followed once two looks in a row found the same: half of a file that is being written can be a policy
-//! too, one without the tenants of the other half.
+//! too, one without the tenants of the other half. What is compiled is the very text that stood still.
+
+mod glimpse;
 
 use std::collections::BTreeMap;
-use std::fmt::{Debug, Display};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::auth;
 use crate::clock::Timestamp;
 use crate::id::RouteName;
-use crate::policy::load::{LoadError, load};
-use crate::policy::{Current, Policy, Route, Tenant};
+use crate::policy::diff::differences;
+use crate::policy::load::{LoadError, load_text, read_text};
+use crate::policy::{Current, Policy, Route};
+use glimpse::Glimpse;
 
 /// How often the file is looked at.
 pub const EVERY: Duration = Duration::from_millis(250);
 
-/// The most changes of one table that are told.
-const CHANGES_MAX: usize = 20;
+/// So many looks that found the same make its stamps old enough to be believed: another writing would leave others.
+const SETTLED_AFTER: u64 = 12;
+/// Of so many looks one reads the file, also if its stamps are as they were: not every file system keeps them well.
+const READS_EACH: u64 = 20;
 
 /// Keeps the policy in step with its file.
 #[derive(Debug)]
@@ -34,14 +39,20 @@ pub struct Reloader {
 /// The latest reload.
 #[derive(Clone, Debug)]
 pub struct State {
+    /// The text of the file in force.
+    text: Arc<str>,
     /// What the bytes hash to of the file that was last taken or refused; `None` if it could not be read.
     seen: Option<[u8; 32]>,
-    /// The file as last looked at, which may still be being written: when it was, beside what its bytes hash to.
-    glimpsed: Option<(SystemTime, [u8; 32])>,
+    /// The file as last looked at, which may still be being written.
+    glimpsed: Option<Glimpse>,
+    /// How many looks in a row found the same.
+    same_looks: u64,
     /// When the file was last read.
     pub looked_at: Timestamp,
     /// Why the file as it stands is not in force, if it is not.
     pub refused: Option<String>,
+    /// What the file in force changed, a line each, once there was one before it.
+    pub changes: Vec<String>,
     /// How many files were put in force, the first included.
     pub loaded: u64,
     /// How many were refused.
@@ -62,9 +73,19 @@ pub enum Looked {
 impl Reloader {
     /// Loads the file for the first time.
     pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
-        let seen = glimpse(path).map(|(_, fingerprint)| fingerprint);
-        let policy = load(path)?;
-        let state = State { seen, glimpsed: None, looked_at: now, refused: None, loaded: 1, refusals: 0 };
+        let text = read_text(path)?;
+        let policy = load_text(path, &text)?;
+        let state = State {
+            seen: Some(auth::hash(text.as_bytes())),
+            text: text.into(),
+            glimpsed: None,
+            same_looks: 0,
+            looked_at: now,
+            refused: None,
+            changes: Vec::new(),
+            loaded: 1,
+            refusals: 0,
+        };
         Ok((Self { path: path.to_owned(), state: Mutex::new(state) }, policy))
     }
 
@@ -79,39 +100,39 @@ impl Reloader {
     /// Holds the lock throughout: two looks at once would be two opinions on what came last.
     pub fn look(&self, current: &Current, now: Timestamp, anyway: bool) -> Looked {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let glimpsed = glimpse(&self.path);
-        let seen = glimpsed.map(|(_, fingerprint)| fingerprint);
-        let stands_still = std::mem::replace(&mut state.glimpsed, glimpsed) == glimpsed;
+        let is_settled = state.same_looks >= SETTLED_AFTER && !state.same_looks.is_multiple_of(READS_EACH);
+        let glimpsed = Glimpse::of(&self.path, state.glimpsed.as_ref().filter(|_| is_settled));
+        let seen = glimpsed.as_ref().map(|glimpse| glimpse.hash);
+        let stands_still = glimpsed == state.glimpsed;
+        state.glimpsed = glimpsed;
+        state.same_looks = if stands_still { state.same_looks + 1 } else { 0 };
         if !anyway && (seen == state.seen || !stands_still) {
             return Looked::Same;
         }
-        let loaded = load(&self.path);
-        if !anyway && glimpse(&self.path) != glimpsed {
+        let text = read_text(&self.path);
+        let read = text.as_ref().ok().map(|text| auth::hash(text.as_bytes()));
+        if !anyway && read.is_some() && read != seen {
             return Looked::Same;
         }
-        (state.seen, state.looked_at) = (seen, now);
-        let refused = match loaded {
-            Ok(policy) => {
+        (state.seen, state.looked_at) = (read.or(seen), now);
+        match text.and_then(|text| Ok((load_text(&self.path, &text)?, text))) {
+            Ok((policy, text)) => {
                 let old = current.snapshot();
                 let policy = Policy { retired: retired(&old, &policy), ..policy };
-                let changes = changes(&old, &policy);
+                let changes = changes(&old, &policy, &state.text, &text);
                 current.swap(policy);
-                state.refused = None;
+                (state.text, state.changes, state.refused) = (text.into(), changes.clone(), None);
                 state.loaded += 1;
-                return Looked::Swapped(changes);
+                Looked::Swapped(changes)
             }
-            Err(refused) => refused.render(false),
-        };
-        state.refused = Some(refused.clone());
-        state.refusals += 1;
-        Looked::Refused(refused)
+            Err(refused) => {
+                let refused = refused.render(false);
+                state.refused = Some(refused.clone());
+                state.refusals += 1;
+                Looked::Refused(refused)
+            }
+        }
     }
-}
-
-/// When the file was written and what its bytes hash to, if it can be read.
-fn glimpse(path: &Path) -> Option<(SystemTime, [u8; 32])> {
-    let written = std::fs::metadata(path).and_then(|file| file.modified()).ok()?;
-    Some((written, auth::hash(&std::fs::read(path).ok()?)))
 }
 
 /// Routes that only earlier files had: jobs that they took are followed to their end.
@@ -120,26 +141,16 @@ fn retired(old: &Policy, new: &Policy) -> BTreeMap<RouteName, Arc<Route>> {
     gone.map(|(name, route)| (name.clone(), route.clone())).collect()
 }
 
-/// What a reload changed, for the log. Values are not told: some are secrets.
-fn changes(old: &Policy, new: &Policy) -> Vec<String> {
-    let mut changes = changed("route", &old.routes, &new.routes);
-    changes.extend(changed("tenant", &old.tenants, &new.tenants));
-    let is_gone = |(key, tenant): &(&[u8; 32], &Arc<Tenant>)| new.keys.get(*key).is_none_or(|now| now.name != tenant.name);
-    let gone = old.keys.iter().filter(is_gone).count();
-    if gone > 0 {
-        changes.push(format!("{gone} keys revoked"));
+/// What a reload changed, for the log: what the file says otherwise, and what follows from it that a reader might not see.
+fn changes(old: &Policy, new: &Policy, old_text: &str, new_text: &str) -> Vec<String> {
+    let mut changes = if old.revision == new.revision { Vec::new() } else { differences(old_text, new_text) };
+    if changes.is_empty() && secrets_differ(old, new) {
+        changes.push("secrets that the file names are others now".to_owned());
     }
-    for (what, before, now) in [
-        ("[archive]", format!("{:?}", old.archive), format!("{:?}", new.archive)),
-        ("[budget]", format!("{:?}", old.budget), format!("{:?}", new.budget)),
-        ("[server] halt", old.server.halt.to_string(), new.server.halt.to_string()),
-        ("[defaults]", format!("{:?}", old.defaults), format!("{:?}", new.defaults)),
-        ("[guard]", format!("{:?}", old.guard), format!("{:?}", new.guard)),
-        ("[[rules]]", format!("{:?}", old.rules), format!("{:?}", new.rules)),
-    ] {
-        if before != now {
-            changes.push(format!("{what} changed"));
-        }
+    let is_gone = |key: &[u8; 32]| new.keys.get(key).is_none_or(|now| old.keys.get(key).is_some_and(|before| before.name != now.name));
+    let gone = old.keys.keys().filter(|key| is_gone(key)).count();
+    if gone > 0 {
+        changes.push(format!("{gone} key{} revoked", if gone == 1 { "" } else { "s" }));
     }
     if (old.server.listen, old.server.admin, &old.store) != (new.server.listen, new.server.admin, &new.store) {
         changes.push("addresses or [store] changed: that takes effect at the next restart".to_owned());
@@ -147,13 +158,11 @@ fn changes(old: &Policy, new: &Policy) -> Vec<String> {
     changes
 }
 
-/// Which entries of a table came, went or are not what they were; at most [`CHANGES_MAX`] of them.
-fn changed<K: Ord + Display, V: Debug>(what: &str, old: &BTreeMap<K, Arc<V>>, new: &BTreeMap<K, Arc<V>>) -> Vec<String> {
-    let told = |name: &K, how: &str| format!("{what} {name} {how}");
-    let removed = old.keys().filter(|name| !new.contains_key(name)).map(|name| told(name, "removed"));
-    let others = new.iter().filter_map(|(name, now)| match old.get(name) {
-        None => Some(told(name, "added")),
-        Some(before) => (format!("{before:?}") != format!("{now:?}")).then(|| told(name, "changed")),
-    });
-    removed.chain(others).take(CHANGES_MAX).collect()
+/// Whether what proves who we are, or who others are, is not what it was.
+fn secrets_differ(old: &Policy, new: &Policy) -> bool {
+    let of_route = |policy: &Policy, name| policy.routes.get(name).map(|route| (route.endpoint.clone(), route.webhook_secrets.clone()));
+    let webhook = |policy: &Policy, name| policy.tenants.get(name).and_then(|tenant| tenant.webhook.clone());
+    new.routes.keys().any(|name| of_route(old, name) != of_route(new, name))
+        || new.tenants.keys().any(|name| webhook(old, name) != webhook(new, name))
+        || (&old.guard.moderation, &old.alerts, &old.archive) != (&new.guard.moderation, &new.alerts, &new.archive)
 }

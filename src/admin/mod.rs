@@ -98,7 +98,7 @@ async fn status(gw: &Gateway) -> Reply {
         })
         .collect();
     let loaded = gw.reloader.state();
-    let reload = Reload { at: loaded.looked_at.as_secs(), fault: loaded.refused };
+    let reload = Reload { at: loaded.looked_at.as_secs(), fault: loaded.refused, changes: loaded.changes };
     let process = Process { started_at: gw.started_at, reload, halted: gw.halting.why() };
     as_json(&views::status(&policy, overview.as_ref().map_err(Clone::clone), &down, &process, now))
 }

@@ -72,6 +72,8 @@ pub struct Reload {
     pub at: i64,
     /// Why the file was refused, as the operator is told; `None` if it is in force.
     pub fault: Option<String>,
+    /// What the file in force changed, a line each; secrets are covered.
+    pub changes: Vec<String>,
 }
 
 /// A route that is thought unable to make a model. Whatever is not listed is thought well.

@@ -61,7 +61,11 @@ impl LoadError {
 
 /// Reads and compiles the file, resolving its secrets.
 pub fn load(path: &Path) -> Result<Policy, LoadError> {
-    let text = read_text(path)?;
+    read_text(path).and_then(|text| load_text(path, &text))
+}
+
+/// Compiles the text of the file, resolving its secrets.
+pub fn load_text(path: &Path, text: &str) -> Result<Policy, LoadError> {
     let warnings = RefCell::new(Vec::new());
     let folder = path.parent().unwrap_or(Path::new(""));
     let secrets = |source: &SecretSource| match source {
@@ -72,7 +76,7 @@ pub fn load(path: &Path) -> Result<Policy, LoadError> {
             Ok(secret.clone())
         }
     };
-    let mut policy = compile(&text, &secrets).map_err(|faults| Faults { origin: path.display().to_string(), ..faults })?;
+    let mut policy = compile(text, &secrets).map_err(|faults| Faults { origin: path.display().to_string(), ..faults })?;
     let mut warnings = warnings.into_inner();
     warnings.sort();
     warnings.dedup();
@@ -80,7 +84,8 @@ pub fn load(path: &Path) -> Result<Policy, LoadError> {
     Ok(policy)
 }
 
-fn read_text(path: &Path) -> Result<String, LoadError> {
+/// Reads the file.
+pub fn read_text(path: &Path) -> Result<String, LoadError> {
     let unreadable = |why| LoadError::Unreadable { path: path.to_owned(), why };
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(unreadable)?;

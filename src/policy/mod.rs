@@ -6,6 +6,7 @@
 //! loading, and compiling is a pure function of text and secrets.
 
 pub mod compile;
+pub mod diff;
 pub mod fault;
 pub mod file;
 pub mod load;

@@ -33,7 +33,7 @@ pub fn sounds_secret(key: &str) -> bool {
 }
 
 /// Whether `value` only says where a secret is.
-fn is_reference(value: &str) -> bool {
+pub fn is_reference(value: &str) -> bool {
     let name = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     value.strip_prefix("env:").is_some_and(name) || value.strip_prefix("file:").is_some_and(|path| !path.is_empty())
 }

@@ -38,25 +38,95 @@ async fn a_key_works_within_a_second_of_being_written_down_and_not_a_second_long
     world.end().await;
 }
 
+/// How often a policy was put in force so far.
+fn swaps(world: &World) -> usize {
+    world.log().matches("policy in force").count()
+}
+
 #[tokio::test]
-async fn a_file_may_be_written_in_place_or_swapped_by_a_link() {
-    let world = World::start(&[openai("openai", ""), tenant("acme", "")]).await;
-    world.write_policy(&[openai("openai", ""), tenant("rival", "")]);
-    let text = std::fs::read_to_string(world.policy_file()).unwrap();
-    until_status(&world, "rival", 200).await;
+async fn a_file_may_be_written_in_place_swapped_by_a_link_or_be_away_for_a_while() {
+    let mut world = World::start(&[openai("openai", ""), tenant("guest0", "")]).await;
+    world.expect_error("the policy file is refused");
+    let file = world.policy_file();
+    let first = std::fs::read_to_string(&file).unwrap();
+    let text = |n: u32| first.replace("tenants.guest0", &format!("tenants.guest{n}"));
+    let names = async |n: u32| {
+        let name = format!("guest{n}");
+        let began = Instant::now();
+        eventually("the file is followed", || world.log().contains(&format!("changed: tenants.{name}: added"))).await;
+        assert!(began.elapsed() < Duration::from_millis(1_500), "{name} took {:?}", began.elapsed());
+    };
+    std::fs::write(&file, text(1)).unwrap();
+    names(1).await;
 
-    std::fs::write(world.policy_file(), text.replace("tenants.rival", "tenants.guest")).unwrap();
-    eventually("the file in place is seen", || {
-        world.log().contains("policy in force") && world.log().matches("policy in force").count() == 3
-    })
-    .await;
+    // As Kubernetes mounts a ConfigMap: the file is a link into a folder that is a link to the version of now.
+    let mount = world.path("mount");
+    let version = |n: u32| {
+        let folder = mount.join(format!("..version-{n}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("gateway.toml"), text(n)).unwrap();
+        std::os::unix::fs::symlink(&folder, mount.join("..data_tmp")).unwrap();
+        std::fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    };
+    version(2);
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(mount.join("..data/gateway.toml"), &file).unwrap();
+    names(2).await;
+    version(3);
+    std::fs::remove_dir_all(mount.join("..version-2")).unwrap();
+    names(3).await;
 
-    let beside = world.policy_file().with_file_name("other.toml");
-    std::fs::write(&beside, text.replace("[defaults]", "")).unwrap();
-    std::fs::remove_file(world.policy_file()).unwrap();
-    std::os::unix::fs::symlink(&beside, world.policy_file()).unwrap();
-    eventually("the linked file is seen", || world.log().matches("policy in force").count() == 4).await;
-    world.tenant("rival").get("/v1/videos").await.ok();
+    std::fs::remove_file(mount.join("..version-3/gateway.toml")).unwrap();
+    eventually("it is missed", || world.log().contains("the policy file is refused")).await;
+    assert_eq!(world.operator().get("/readyz").await.status, 200);
+    std::fs::write(mount.join("..version-3/gateway.toml"), text(3)).unwrap();
+    eventually("what came back is in force", || swaps(&world) == 5).await;
+    std::fs::write(mount.join("..version-3/gateway.toml"), text(4)).unwrap();
+    names(4).await;
+    assert_eq!(swaps(&world), 6);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_changed_is_told_key_by_key_and_without_secrets() {
+    let policy = |key: &str, places: u32| {
+        let more = format!("api_key = \"{key}\"\nlimits = {{ in_flight = {places} }}");
+        [openai("openai", &more), tenant("acme", "")]
+    };
+    let world = World::start(&policy("sk-test-one", 5)).await;
+    world.edit_policy(&policy("sk-test-two", 8)).await;
+    let told = ["changed: routes.openai.limits.in_flight: 5 → 8", "changed: routes.openai.api_key: *** → ***"];
+    assert!(told.iter().all(|line| world.log().contains(line)), "{}", world.log());
+    let shown = world.operator().get("/api/status").await.ok().json()["reload"]["changes"].clone();
+    assert_eq!(shown, json!(["routes.openai.api_key: *** → ***", "routes.openai.limits.in_flight: 5 → 8"]));
+
+    // The same file with other secrets in files beside it.
+    std::fs::write(world.path("key"), "sk-test-three").unwrap();
+    let reload = async || world.operator().with("x-filmgate-admin", "1").ask("POST", "/api/reload", None, "").await.unwrap().ok().json();
+    world.edit_policy(&policy("file:key", 8)).await;
+    assert_eq!(reload().await["changes"], json!([]));
+    std::fs::write(world.path("key"), "sk-test-four").unwrap();
+    assert_eq!(reload().await["changes"], json!(["secrets that the file names are others now"]));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_did_not_change_keeps_its_state() {
+    let policy = |rpm: u32, places: u32, cap: &str| {
+        let limits = format!("limits = {{ rpm = {rpm}, in_flight = {places} }}\nbudget = {{ cap = \"{cap}\" }}");
+        [openai("openai", ""), tenant("acme", &limits)]
+    };
+    let world = World::at_speed(1, &policy(3, 2, "100.00")).await;
+    let acme = world.tenant("acme");
+    acme.ordered(&whale()).await;
+    acme.ordered(&whale()).await;
+    world.edit_policy(&policy(3, 2, "200.00")).await;
+    assert_eq!(acme.wish(&whale()).await.refusal(), "429 concurrency_limit_exceeded -", "its places are taken");
+    assert_eq!(acme.wish(&whale()).await.refusal(), "429 rate_limit_exceeded -", "the three of this minute are used");
+
+    world.edit_policy(&policy(60, 3, "200.00")).await;
+    acme.wish(&whale()).await.ok();
+    assert_eq!(acme.wish(&whale()).await.refusal(), "429 concurrency_limit_exceeded -");
     world.end().await;
 }
 

@@ -187,6 +187,7 @@ function drawPolicy({ reload, revision, warnings }) {
   return [
     el("div", null, verdict, " ", said, " ", el("span", { class: "quiet", title: revision }, `Revision ${revision.slice(0, 12)}`)),
     reload.fault === null ? null : el("pre", null, reload.fault),
+    reload.changes.length === 0 ? null : el("details", null, el("summary", null, "What it changed"), el("pre", null, reload.changes.join("\n"))),
     warnings.length === 0 ? null : el("ul", { class: "warnings" }, warnings.map((warning) => el("li", null, warning))),
   ].filter((node) => node !== null);
 }

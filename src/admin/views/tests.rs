@@ -14,7 +14,7 @@ use crate::store::Overview;
 fn process() -> Process {
     Process {
         started_at: NOON.before(Duration::from_secs(90)),
-        reload: Reload { at: 7, fault: Some("no such route".into()) },
+        reload: Reload { at: 7, fault: Some("no such route".into()), changes: vec!["a: 1 → 2".into()] },
         halted: None,
     }
 }
@@ -49,7 +49,7 @@ fn the_page_is_told_how_routes_and_budgets_stand() {
     let states: Vec<&Value> = shown["states"].as_array().unwrap().iter().map(|state| &state["count"]).collect();
     assert_eq!(states, [2, 0, 1, 0, 3, 0].map(|count| json!(count)).iter().collect::<Vec<_>>());
     assert_eq!((&shown["suspense"], &shown["uptime_seconds"]), (&json!("0.80"), &json!(90)));
-    assert_eq!(shown["reload"], json!({"at": 7, "fault": "no such route"}));
+    assert_eq!(shown["reload"], json!({"at": 7, "fault": "no such route", "changes": ["a: 1 → 2"]}));
 }
 
 #[test]
