@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::archive::Archive;
 use crate::callback::Callbacks;
+use crate::certificates::Certificates;
 use crate::clock::{Clock, Timestamp};
 use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
@@ -75,6 +77,10 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     for warning in &policy.warnings {
         warn!("{warning}");
     }
+    let certificates = Certificates::start(&policy.server).map_err(anyhow::Error::msg)?;
+    for warning in certificates.warnings(clock.now()) {
+        warn!("{warning}");
+    }
     let store = open_store(&policy, settings.reconcile_only).await?;
     agree_on_time(&clock, &*store).await?;
     let emergency = take_over(&policy, &*store, clock.now()).await?;
@@ -91,10 +97,12 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
 
     let metrics = Metrics::new();
     metrics.policy_loaded(&policy, clock.now());
+    certificates.all().for_each(|shown| metrics.certificate_loaded(shown.listener));
     info!(policy.revision = policy.revision, "policy in force");
     let gw = Arc::new(Gateway {
         policy: Current::new(policy),
         reloader,
+        certificates,
         store,
         emergency,
         upstream: Upstream::new(reconciling.clone(), halting.clone()),
@@ -124,19 +132,26 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     operator::start(&gw);
     gw.tasks.spawn(ops::follow_file(gw.clone()));
 
+    let servers = serve(&gw, listener, admin_listener);
+    info!(%address, %admin, "serving");
+    Ok(Running { gw, address, admin, servers })
+}
+
+/// Serves clients at one listener and operators at the other, until the gateway stops.
+fn serve(gw: &Arc<Gateway>, listener: TcpListener, admin_listener: TcpListener) -> TaskTracker {
     let servers = TaskTracker::new();
     let path = {
         let gw = gw.clone();
         move |request| routes::answer(gw.clone(), request)
     };
-    servers.spawn(server::serve(listener, server::rim(path), server::Timeouts::default(), servers.clone(), gw.stop.clone()));
+    let (timeouts, tls) = (server::Timeouts::default(), &gw.certificates);
+    servers.spawn(server::serve(listener, server::rim(path), tls.public.clone(), timeouts, servers.clone(), gw.stop.clone()));
     let path = {
         let gw = gw.clone();
         move |request| admin::answer(gw.clone(), request)
     };
-    servers.spawn(server::serve(admin_listener, server::rim(path), server::Timeouts::default(), servers.clone(), gw.stop.clone()));
-    info!(%address, %admin, "serving");
-    Ok(Running { gw, address, admin, servers })
+    servers.spawn(server::serve(admin_listener, server::rim(path), tls.admin.clone(), timeouts, servers.clone(), gw.stop.clone()));
+    servers
 }
 
 /// Time begins where the books end: a machine whose clock is a little behind them is waited for. Whose is far
@@ -209,7 +224,7 @@ impl Running {
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     server::bind(address).await.with_context(|| format!("cannot listen on {address}; is another program there?"))
 }
 

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::Archive;
 use crate::callback::Callbacks;
+use crate::certificates::Certificates;
 use crate::clock::{Clock, Timestamp};
 use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
@@ -34,6 +35,8 @@ pub struct Gateway {
     pub policy: Current,
     /// Puts a new policy in force.
     pub reloader: Reloader,
+    /// What listeners that speak TLS show.
+    pub certificates: Certificates,
     /// Everything durable.
     pub store: Arc<dyn Store>,
     /// For what the store did not take in time.

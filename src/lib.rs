@@ -35,6 +35,7 @@ mod refusal;
 
 // Parts that touch the world.
 mod reload;
+mod certificates;
 mod upstream;
 mod archive;
 mod limits;
@@ -67,6 +68,7 @@ mod provider;
 mod job;
 mod signature;
 mod address;
+mod certificate;
 
 // A provider of our own; uses the words and nothing else.
 pub mod simulator;

@@ -30,7 +30,7 @@ use crate::store::{Job, Overview};
 
 pub use family::Series;
 pub use words::{
-    AttemptOutcome, CopyOutcome, Guarded, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal,
+    AttemptOutcome, CopyOutcome, Guarded, Listener, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal,
     RemovalCause, UpstreamCall, WebhookOutcome,
 };
 
@@ -287,6 +287,23 @@ impl Metrics {
     pub fn policy_refused(&self) {
         self.events.policy_loads_total.add(["refused"], 1);
         self.events.policy_load_success.set([], 0);
+    }
+
+    /// A listener shows another certificate, or its first.
+    pub fn certificate_loaded(&self, listener: Listener) {
+        self.events.certificate_loads_total.add([listener.as_str(), "loaded"], 1);
+        self.events.certificate_loads_total.add([listener.as_str(), "refused"], 0);
+    }
+
+    /// The files of a listener's certificate were refused, and it shows the one before.
+    pub fn certificate_refused(&self, listener: Listener) {
+        self.events.certificate_loads_total.add([listener.as_str(), "refused"], 1);
+    }
+
+    /// When the certificate that a listener shows ends, and whether its files as they are now are the ones shown.
+    pub fn certificate(&self, listener: Listener, until: Timestamp, is_in_step: bool, now: Timestamp) {
+        self.events.certificate_expires_seconds.set([listener.as_str()], until.as_secs() - now.as_secs());
+        self.events.certificate_load_success.set([listener.as_str()], is_in_step.into());
     }
 
     /// Whether nothing is bought because the books are being reconciled.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
+use crate::certificates;
 use crate::gateway::Gateway;
 use crate::policy::{Policy, StoreUrl};
 use crate::reload::{self, Looked};
@@ -20,12 +21,47 @@ pub async fn follow_file(gw: Arc<Gateway>) {
             () = tokio::time::sleep(reload::EVERY) => {}
         }
         look(&gw, false).await;
+        look_at_certificates(&gw, false).await;
     }
 }
 
-/// Puts the file in force as it stands now, also if only secrets outside it changed.
-pub async fn reload(gw: &Arc<Gateway>) -> Looked {
-    look(gw, true).await
+/// What a reload came to that was asked for.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The policy's file.
+    pub policy: Looked,
+    /// Why certificates are refused, each with its key in the policy.
+    pub certificates: Vec<String>,
+}
+
+/// Puts the files in force as they stand now, also if only secrets outside the policy changed.
+pub async fn reload(gw: &Arc<Gateway>) -> Reloaded {
+    Reloaded { policy: look(gw, true).await, certificates: look_at_certificates(gw, true).await }
+}
+
+/// Shows what the files hold now; answers which are refused.
+async fn look_at_certificates(gw: &Arc<Gateway>, anyway: bool) -> Vec<String> {
+    let mut told = Vec::new();
+    for shown in gw.certificates.all() {
+        let (shown, server, now) = (shown.clone(), gw.policy.snapshot(), gw.clock.now());
+        let key = shown.key();
+        let looking = shown.clone();
+        let looked = tokio::task::spawn_blocking(move || looking.look(&server.server, now, anyway)).await;
+        match looked {
+            Ok(certificates::Looked::Same) => {}
+            Ok(certificates::Looked::Swapped) => {
+                gw.metrics.certificate_loaded(shown.listener);
+                info!(key, ends = shown.standing().validity.warning(now), "another certificate is shown");
+            }
+            Ok(certificates::Looked::Refused(why)) => {
+                gw.metrics.certificate_refused(shown.listener);
+                error!(key, "the certificate is refused and the one before it is shown: {why}");
+                told.push(format!("{key}: {why}"));
+            }
+            Err(died) => told.push(format!("{key}: reading the files failed: {died}")),
+        }
+    }
+    told
 }
 
 async fn look(gw: &Arc<Gateway>, anyway: bool) -> Looked {

@@ -17,7 +17,7 @@ use crate::auth;
 use crate::clock::Timestamp;
 use crate::id::RouteName;
 use crate::policy::diff::differences;
-use crate::policy::load::{LoadError, load_text, read_text};
+use crate::policy::load::{LoadError, load_to_serve, read_text};
 use crate::policy::{Current, Policy, Route};
 use glimpse::Glimpse;
 
@@ -74,7 +74,7 @@ impl Reloader {
     /// Loads the file for the first time.
     pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
         let text = read_text(path)?;
-        let policy = load_text(path, &text)?;
+        let policy = load_to_serve(path, &text, None)?;
         let state = State {
             seen: Some(auth::hash(text.as_bytes())),
             text: text.into(),
@@ -115,9 +115,9 @@ impl Reloader {
             return Looked::Same;
         }
         (state.seen, state.looked_at) = (read.or(seen), now);
-        match text.and_then(|text| Ok((load_text(&self.path, &text)?, text))) {
+        let old = current.snapshot();
+        match text.and_then(|text| Ok((load_to_serve(&self.path, &text, Some(&old.server))?, text))) {
             Ok((policy, text)) => {
-                let old = current.snapshot();
                 let policy = Policy { retired: retired(&old, &policy), ..policy };
                 let changes = changes(&old, &policy, &state.text, &text);
                 current.swap(policy);
@@ -154,6 +154,11 @@ fn changes(old: &Policy, new: &Policy, old_text: &str, new_text: &str) -> Vec<St
     }
     if (old.server.listen, old.server.admin, &old.store) != (new.server.listen, new.server.admin, &new.store) {
         changes.push("addresses or [store] changed: that takes effect at the next restart".to_owned());
+    }
+    for (key, before, now) in [("tls", &old.server.tls, &new.server.tls), ("admin_tls", &old.server.admin_tls, &new.server.admin_tls)] {
+        if before.is_some() != now.is_some() {
+            changes.push(format!("server.{key} came or went: that takes effect at the next restart"));
+        }
     }
     changes
 }

@@ -8,6 +8,7 @@ mod framing;
 mod guarded;
 mod linger;
 mod seats;
+mod secured;
 mod stall;
 
 use std::convert::Infallible;
@@ -28,6 +29,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as HyperService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -37,12 +39,14 @@ use tower::util::BoxCloneSyncService;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{debug, error, info, warn};
 
+use crate::certificates::Shown;
 use crate::refusal::Refusal;
 use crate::reply::{self, BodyError, Reply};
 use framing::{Framing, Objection, Verdict};
 use guarded::Guarded;
 use linger::Lingering;
 pub use seats::open_as_many_files_as_allowed;
+use secured::Tls;
 use stall::Stalling;
 
 /// After an accept failed for want of file descriptors.
@@ -117,8 +121,16 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections until `stop`, then lets those that are under way finish their requests. Every
-/// connection is a task of `tasks`, which the caller waits for.
-pub async fn serve(listener: TcpListener, rim: Rim, timeouts: Timeouts, tasks: TaskTracker, stop: CancellationToken) {
+/// connection is a task of `tasks`, which the caller waits for. With a certificate, TLS is spoken and nothing else.
+pub async fn serve(
+    listener: TcpListener,
+    rim: Rim,
+    shown: Option<Arc<Shown>>,
+    timeouts: Timeouts,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let tls = shown.map(Tls::new);
     let seats = Arc::new(Semaphore::new(seats::seats()));
     loop {
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
@@ -128,9 +140,9 @@ pub async fn serve(listener: TcpListener, rim: Rim, timeouts: Timeouts, tasks: T
         };
         match accepted {
             Ok((stream, _)) => {
-                let (rim, stop) = (rim.clone(), stop.clone());
+                let (rim, tls, stop) = (rim.clone(), tls.clone(), stop.clone());
                 tasks.spawn(async move {
-                    connection(stream, rim, timeouts, stop).await;
+                    connection(stream, rim, tls, timeouts, stop).await;
                     drop(seat);
                 });
             }
@@ -143,23 +155,56 @@ pub async fn serve(listener: TcpListener, rim: Rim, timeouts: Timeouts, tasks: T
 }
 
 /// One connection, from its first byte to its end.
-async fn connection(stream: TcpStream, rim: Rim, timeouts: Timeouts, stop: CancellationToken) {
+async fn connection(stream: TcpStream, rim: Rim, tls: Option<Tls>, timeouts: Timeouts, stop: CancellationToken) {
     // A reply is written whole; waiting to fill a segment only delays its last part.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "nodelay");
     }
+    let ended = match tls {
+        None => plain(stream, rim, timeouts, stop).await,
+        Some(tls) => secured(stream, rim, &tls, timeouts, stop).await,
+    };
+    if let Err(error) = ended {
+        debug!(error, "a connection ended early");
+    }
+}
+
+/// What a connection may end of early.
+type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+async fn plain(stream: TcpStream, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> Ended {
     let speaks_h2 = tokio::select! {
-        () = stop.cancelled() => return,
-        preface = tokio::time::timeout(timeouts.first_byte, is_h2(&stream)) => match preface {
-            Ok(Ok(speaks_h2)) => speaks_h2,
-            Ok(Err(_)) | Err(_) => return,
-        },
+        () = stop.cancelled() => return Ok(()),
+        preface = tokio::time::timeout(timeouts.first_byte, is_h2(&stream)) => preface??,
     };
     let stream = Stalling::new(Lingering::new(stream), timeouts.write);
-    let ended = if speaks_h2 { over_h2(stream, rim, timeouts, stop).await } else { over_h1(stream, rim, timeouts, stop).await };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended early");
-    }
+    spoken(stream, speaks_h2, rim, timeouts, stop).await
+}
+
+async fn secured(stream: TcpStream, rim: Rim, tls: &Tls, timeouts: Timeouts, stop: CancellationToken) -> Ended {
+    let handshake = async {
+        let is_handshake = tokio::time::timeout(timeouts.first_byte, secured::is_handshake(&stream)).await??;
+        let stream = Stalling::new(Lingering::new(stream), timeouts.write);
+        if is_handshake {
+            tokio::time::timeout(timeouts.head, tls.handshake(stream)).await?.map(Some)
+        } else {
+            secured::turn_away(stream).await.map(|()| None)
+        }
+    };
+    let shaken = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        shaken = handshake => shaken?,
+    };
+    let Some(stream) = shaken else { return Ok(()) };
+    let speaks_h2 = secured::chose_h2(&stream);
+    spoken(stream, speaks_h2, rim, timeouts, stop).await
+}
+
+async fn spoken<S>(stream: S, speaks_h2: bool, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    Ok(if speaks_h2 { over_h2(stream, rim, timeouts, stop).await } else { over_h1(stream, rim, timeouts, stop).await }?)
 }
 
 /// Looks at the first bytes without taking them.
@@ -181,7 +226,10 @@ async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn over_h1(stream: Stalling<Lingering<TcpStream>>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
+async fn over_h1<S>(stream: S, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let verdict = Verdict::default();
     let framing = Framing::new(HEADER_BYTES_MAX, HEADERS_MAX, verdict.clone());
     let io = TokioIo::new(Guarded::new(stream, framing, timeouts.head, stop.clone()));
@@ -221,7 +269,10 @@ fn misframed(objection: Objection) -> Reply {
     reply::refused(&Refusal::Malformed(objection.why))
 }
 
-async fn over_h2(stream: Stalling<Lingering<TcpStream>>, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()> {
+async fn over_h2<S>(stream: S, rim: Rim, timeouts: Timeouts, stop: CancellationToken) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

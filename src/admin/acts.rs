@@ -130,10 +130,14 @@ pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
 }
 
 async fn reload(gw: &Arc<Gateway>) -> Reply {
-    match ops::reload(gw).await {
+    let ops::Reloaded { policy, certificates } = ops::reload(gw).await;
+    match policy {
+        Looked::Refused(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &[vec![why], certificates].concat().join("\n")),
+        _ if !certificates.is_empty() => {
+            error(StatusCode::UNPROCESSABLE_ENTITY, &format!("the policy is in force; refused are {}", certificates.join("\n")))
+        }
         Looked::Same => as_json(&json!({ "loaded": true, "changes": [] })),
         Looked::Swapped(changes) => as_json(&json!({ "loaded": true, "changes": changes })),
-        Looked::Refused(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
     }
 }
 

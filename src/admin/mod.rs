@@ -77,6 +77,10 @@ async fn scrape(gw: &Gateway) -> Reply {
             gw.metrics.route_health(&route.name, model, up);
         }
     }
+    for shown in gw.certificates.all() {
+        let standing = shown.standing();
+        gw.metrics.certificate(shown.listener, standing.validity.until, standing.refused.is_none(), now);
+    }
     gw.metrics.archive_load(gw.archive.copies.count());
     match gw.store.overview().await {
         Ok(overview) => gw.metrics.observe(&overview, gw.store.takes_writes(now).await.is_ok(), &policy, now),
@@ -99,7 +103,7 @@ async fn status(gw: &Gateway) -> Reply {
         .collect();
     let loaded = gw.reloader.state();
     let reload = Reload { at: loaded.looked_at.as_secs(), fault: loaded.refused, changes: loaded.changes };
-    let process = Process { started_at: gw.started_at, reload, halted: gw.halting.why() };
+    let process = Process { started_at: gw.started_at, reload, halted: gw.halting.why(), certificates: gw.certificates.warnings(now) };
     as_json(&views::status(&policy, overview.as_ref().map_err(Clone::clone), &down, &process, now))
 }
 

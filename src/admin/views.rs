@@ -30,6 +30,8 @@ pub struct Process {
     pub reload: Reload,
     /// Why nothing is bought, if that is so.
     pub halted: Option<Halted>,
+    /// What is to be said of the listeners' certificates.
+    pub certificates: Vec<String>,
 }
 
 /// A time in which nothing is or was bought.
@@ -220,7 +222,7 @@ pub fn status(policy: &Policy, overview: Result<&Overview, String>, down: &[Down
         uptime_seconds: now.since(process.started_at).as_secs(),
         reload: process.reload.clone(),
         halted: HaltView::of(process.halted.as_ref()),
-        warnings: policy.warnings.clone(),
+        warnings: policy.warnings.iter().chain(&process.certificates).cloned().collect(),
         store_fault,
         suspense: readable.then(|| overview.suspense.to_string()),
         overrun: readable.then(|| overview.overrun.to_string()),

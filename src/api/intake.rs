@@ -65,7 +65,8 @@ pub fn base_url(policy: &Policy, headers: &HeaderMap, authority: Option<&str>) -
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
     // It ends in links, so it has to be a name or an address with a port, and nothing else.
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_');
-    format!("http://{}", host.filter(|host| !host.is_empty() && host.bytes().all(plain)).unwrap_or("localhost"))
+    let scheme = if policy.server.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", host.filter(|host| !host.is_empty() && host.bytes().all(plain)).unwrap_or("localhost"))
 }
 
 /// Reads the fields of a request's body.

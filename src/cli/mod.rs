@@ -27,9 +27,10 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::boot;
+use crate::certificates;
 use crate::clock::Clock;
 use crate::plan::Moment;
-use crate::policy::load::{LoadError, load};
+use crate::policy::load::{LoadError, load, load_to_serve, read_text};
 use crate::policy::sunset::sunset_warnings;
 use crate::policy::{Policy, schema};
 
@@ -138,10 +139,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    match load(&args.file) {
+    match read_text(&args.file).and_then(|text| load_to_serve(&args.file, &text, None)) {
         Ok(policy) => {
+            let certificates = certificates::warnings(&policy, Clock::default().now());
             let sunsets = sunset_warnings(&policy, Clock::default().now().utc_date(), policy.alerts.sunset_days);
-            let warnings: Vec<&String> = policy.warnings.iter().chain(&sunsets).collect();
+            let warnings: Vec<&String> = policy.warnings.iter().chain(&certificates).chain(&sunsets).collect();
             if args.json {
                 return print(&format!("{:#}\n", serde_json::json!({ "faults": [], "warnings": warnings })));
             }

@@ -88,6 +88,12 @@ families! {
         policy_loads_total: Counters["outcome"],
         /// Whether the latest reading of the policy file was put in force: 1 or 0.
         policy_load_success: Gauges[],
+        /// Readings of a listener's certificate and key after they changed, by whether they are shown.
+        certificate_loads_total: Counters["listener", "outcome"],
+        /// Whether the certificate that a listener shows is the one in its files: 1 or 0.
+        certificate_load_success: Gauges["listener"],
+        /// Until the certificate that a listener shows ends; negative after it.
+        certificate_expires_seconds: Gauges["listener"],
         /// Whether nothing is bought because the books come from a backup and are being reconciled: 1 or 0.
         reconciling: Gauges[],
         /// Whether nothing is bought because an operator has halted it: 1 or 0.

@@ -5,8 +5,8 @@ use http::StatusCode;
 
 use super::names::{Names, TENANTS_MAX};
 use super::{
-    AttemptOutcome, CopyOutcome, Guarded, Metrics, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal,
-    RemovalCause, UpstreamCall, WebhookOutcome, catalogue,
+    AttemptOutcome, CopyOutcome, Guarded, Listener, Metrics, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome,
+    Refusal, RemovalCause, UpstreamCall, WebhookOutcome, catalogue,
 };
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
@@ -29,6 +29,9 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
 
 /// Writes every family at least once.
 fn record_everything(metrics: &Metrics) {
+    metrics.certificate_loaded(Listener::Public);
+    metrics.certificate_refused(Listener::Public);
+    metrics.certificate(Listener::Public, NOON.after(Duration::from_secs(60)), true, NOON);
     let (route, model, tenant) = (RouteName::new("east"), ModelName::new("sora-2"), TenantName::new("acme"));
     let moment = Duration::from_millis(3);
     for operation in Operation::ALL {
@@ -121,6 +124,7 @@ fn names_follow_the_rules_of_the_trade() {
                 "period",
                 "call",
                 "kind",
+                "listener",
                 "variant",
                 "version",
                 "revision",

@@ -336,3 +336,13 @@ words! {
         Token = "token",
     }
 }
+
+words! {
+    /// Which of the two listeners.
+    Listener {
+        /// For clients
+        Public = "public",
+        /// For operators
+        Admin = "admin",
+    }
+}

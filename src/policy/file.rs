@@ -56,8 +56,10 @@ pub struct Server {
     pub admin_hosts: Vec<Placed<String>>,
     /// `true` stops all buying by the gateways that read this file, while everything that was ordered goes on and can be read. Default `false`.
     pub halt: Option<bool>,
-    /// Not in this version yet: put a TLS terminator in front.
+    /// Clients speak TLS: `{ cert = "PATH", key = "PATH" }`, PEM files. Without it they do not. A renewed pair is taken within a second.
     pub tls: Option<Placed<Tls>>,
+    /// Operators speak TLS: the same keys.
+    pub admin_tls: Option<Placed<Tls>>,
     /// How clients reach the gateway, for links in answers: `"https://video.example.com"`. Default: what their `Host` header says.
     pub public_url: Option<Placed<String>>,
     /// Largest request body: bytes, or `"16MiB"`. Default `"16MiB"`.
@@ -66,15 +68,14 @@ pub struct Server {
     pub drain: Option<Placed<String>>,
 }
 
-/// A certificate and its key, as files.
+/// A certificate and its key, as files; relative paths start at the folder of this file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "refused by `compile`, which says so; declared so that what is inside is checked and documented")]
 pub struct Tls {
-    /// PEM file with the certificate chain.
-    pub cert: Option<String>,
-    /// PEM file with the private key.
-    pub key: Option<String>,
+    /// PEM file with the listener's certificate, and behind it those that lead to a known authority.
+    pub cert: Option<Placed<String>>,
+    /// PEM file with the certificate's private key.
+    pub key: Option<Placed<String>>,
 }
 
 /// Where jobs and money are written down.

@@ -23,6 +23,7 @@ pub mod sample;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where operators connect.
     pub admin: SocketAddr,
+    /// What clients are shown if they speak TLS; whether they do needs a restart.
+    pub tls: Option<Tls>,
+    /// What operators are shown, likewise.
+    pub admin_tls: Option<Tls>,
     /// By which names operators may reach us, beside addresses and `localhost`.
     pub admin_hosts: Vec<String>,
     /// How clients reach us, for links; taken from their own `Host` if not set.
@@ -104,6 +109,17 @@ pub struct Server {
     pub drain: Duration,
     /// Whether nothing may be bought.
     pub halt: bool,
+}
+
+/// A certificate and its key, as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM: the certificate and what leads from it to a known authority.
+    pub cert: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+    /// Where the policy file says so, bytes: for faults that show only when the files are read.
+    pub at: Range<usize>,
 }
 
 /// `[store]`

@@ -132,6 +132,8 @@ pub fn policy(choose: Choose, routes: Vec<(Route, u32)>) -> Policy {
         server: Server {
             listen: "127.0.0.1:0".parse().unwrap(),
             admin: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+            admin_tls: None,
             admin_hosts: Vec::new(),
             public_url: None,
             body_bytes_max: 1 << 20,

@@ -49,7 +49,7 @@ impl Listener {
         let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = TaskTracker::new();
-        tasks.spawn(serve(listener, rim(path), timeouts, tasks.clone(), stop.clone()));
+        tasks.spawn(serve(listener, rim(path), None, timeouts, tasks.clone(), stop.clone()));
         Self { address, handled, _stop: stop.drop_guard() }
     }
 
@@ -256,7 +256,7 @@ async fn a_panic_is_one_failed_request_and_not_more() {
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tasks.spawn(serve(listener, rim(path), Timeouts::default(), tasks.clone(), stop.clone()));
+    tasks.spawn(serve(listener, rim(path), None, Timeouts::default(), tasks.clone(), stop.clone()));
     let _stop = stop.drop_guard();
     let asked = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     let said = exchange(address, format!("{}{}{}", asked("/a"), asked("/panic"), LAST).as_bytes()).await;

@@ -100,6 +100,8 @@ pub fn policy() -> Policy {
         server: Server {
             listen: ([127, 0, 0, 1], 8080).into(),
             admin: ([127, 0, 0, 1], 9090).into(),
+            tls: None,
+            admin_tls: None,
             admin_hosts: Vec::new(),
             public_url: None,
             body_bytes_max: 1 << 20,

@@ -4,15 +4,20 @@
 //! in whatever status, is an [`Answer`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -26,7 +31,9 @@ const FENCE: &str = "fence-of-a-form";
 pub struct Client {
     address: SocketAddr,
     headers: Vec<(&'static str, String)>,
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    /// How TLS is spoken, if it is.
+    tls: Option<Arc<ClientConfig>>,
+    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// What came back, read to its end.
@@ -49,12 +56,26 @@ pub enum Part<'a> {
 impl Client {
     /// Without any headers.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, headers: Vec::new(), pool: Pool::builder(TokioExecutor::new()).build_http() }
+        Self::plain(address, false)
     }
 
     /// Over HTTP/2, without any headers.
     pub fn over_h2(address: SocketAddr) -> Self {
-        Self { address, headers: Vec::new(), pool: Pool::builder(TokioExecutor::new()).http2_only(true).build_http() }
+        Self::plain(address, true)
+    }
+
+    fn plain(address: SocketAddr, h2: bool) -> Self {
+        let https = HttpsConnectorBuilder::new().with_tls_config(trusting(&[])).https_or_http().enable_http1().build();
+        Self { address, headers: Vec::new(), tls: None, pool: Pool::builder(TokioExecutor::new()).http2_only(h2).build(https) }
+    }
+
+    /// The same client over TLS, trusting these certificates and no others, on connections of its own.
+    pub fn secured(&self, trusted: &[CertificateDer<'static>], h2: bool) -> Self {
+        let config = trusting(trusted);
+        let https = HttpsConnectorBuilder::new().with_tls_config(config.clone()).https_only();
+        let https = if h2 { https.enable_http2().build() } else { https.enable_http1().build() };
+        let pool = Pool::builder(TokioExecutor::new()).http2_only(h2).build(https);
+        Self { address: self.address, headers: self.headers.clone(), tls: Some(Arc::new(config)), pool }
     }
 
     /// Likewise, with `Authorization: Bearer KEY`.
@@ -71,7 +92,11 @@ impl Client {
 
     /// One exchange.
     pub async fn ask(&self, method: &str, path: &str, media_type: Option<&str>, body: impl Into<Bytes>) -> Result<Answer, String> {
-        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        let mut request = Request::builder().method(method).uri(format!(
+            "{}://{}{path}",
+            if self.tls.is_some() { "https" } else { "http" },
+            self.address
+        ));
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
@@ -136,6 +161,16 @@ impl Client {
         }
         text + "\r\n" + body
     }
+}
+
+/// TLS as somebody speaks it who knows these authorities.
+pub fn trusting(trusted: &[CertificateDer<'static>]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for certificate in trusted {
+        roots.add(certificate.clone()).unwrap();
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
+    builder.with_root_certificates(roots).with_no_client_auth()
 }
 
 impl Answer {

@@ -46,6 +46,7 @@ mod unknowns;
 mod burdens;
 mod bad_input;
 mod reloading;
+mod tls;
 mod admin;
 mod operating;
 mod halting;

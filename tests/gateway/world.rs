@@ -147,8 +147,11 @@ impl World {
 
     /// Writes the file, and leaves it to the gateway to notice.
     pub fn write_policy(&self, policy: &[String]) {
-        let mut text = format!("[server]\ndrain = \"10s\"\n{}", self.books.policy(&self.folder.0));
-        for part in policy {
+        // What is for the server goes into the one table that there is of it.
+        let (server, rest): (Vec<_>, Vec<_>) = policy.iter().partition(|part| part.starts_with("[server]\n"));
+        let server: String = server.iter().map(|part| &part["[server]\n".len()..]).collect();
+        let mut text = format!("[server]\ndrain = \"10s\"\n{server}\n{}", self.books.policy(&self.folder.0));
+        for part in rest {
             writeln!(text, "{part}").unwrap();
         }
         text = text.replace("{folder}", &self.folder.0.display().to_string());

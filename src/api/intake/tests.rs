@@ -25,7 +25,7 @@ async fn answer(length: usize, pieces: usize, piece: usize, pause: Duration) -> 
         body.map_or_else(|refusal| reply::refused(&refusal), |bytes| reply::json(format!("{} bytes", bytes.len())))
     };
     let tasks = TaskTracker::new();
-    tasks.spawn(serve(listener, rim(path), Timeouts::default(), tasks.clone(), stop.clone()));
+    tasks.spawn(serve(listener, rim(path), None, Timeouts::default(), tasks.clone(), stop.clone()));
     let _stop = stop.drop_guard();
 
     let (mut ours, mut theirs) = TcpStream::connect(address).await.unwrap().into_split();

@@ -108,6 +108,7 @@ fn every_block_of_the_shipped_file_compiles_once_uncommented() {
 fn the_values_shown_in_the_shipped_file_are_the_defaults() {
     let (mut all, bare) = (good(&all_in_use()), good("[routes.sim]\nprovider = \"simulator\"\n"));
     assert!(all.server.public_url.take().is_some(), "an example, as its comment says");
+    assert!(all.server.tls.take().is_some() && all.server.admin_tls.take().is_some(), "there is no TLS unless it is asked for");
     assert_eq!(all.archive.place.take(), Some(ArchivePlace::Folder("clips".into())), "the default is off, as its comment says");
     assert_eq!((&all.server, &all.store, &all.archive, &all.defaults), (&bare.server, &bare.store, &bare.archive, &bare.defaults));
     assert_eq!(all.guard.prompt_chars_max, bare.guard.prompt_chars_max);

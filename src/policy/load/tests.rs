@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{FILE_BYTES_MAX, LoadError, load};
+use super::{FILE_BYTES_MAX, LoadError, load, load_to_serve};
 use crate::provider::Credential;
 use crate::secret::Secret;
 
@@ -91,4 +91,31 @@ fn what_is_not_a_policy_at_all_is_told_apart() {
     let huge = folder.write("huge.toml", "", 0o600);
     fs::File::options().write(true).open(&huge).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap();
     assert!(matches!(load(&huge), Err(LoadError::TooLarge { .. })));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_shown_is_a_fault_unless_it_was_named_before() {
+    let folder = Folder::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let text = format!("[server]\ntls = {{ cert = \"tls.crt\", key = \"tls.key\" }}\n{}", route("sk-1"));
+    let path = folder.write("gateway.toml", &text, 0o600);
+    let told = |in_force| match load_to_serve(&path, &text, in_force) {
+        Err(LoadError::Faults(faults)) => {
+            format!("{}:{} {}: {}", faults.faults[0].line, faults.faults[0].column, faults.faults[0].path, faults.faults[0].message)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(told(None).starts_with("2:7 server.tls.cert: cannot read"), "{}", told(None));
+    folder.write("tls.crt", certificate.pem(), 0o644);
+    assert!(told(None).starts_with("2:7 server.tls.key: cannot read"), "{}", told(None));
+    folder.write("tls.key", rcgen::KeyPair::generate().unwrap().serialize_pem(), 0o600);
+    assert_eq!(told(None), "2:7 server.tls.key: the key is not this certificate's");
+
+    let in_force = load(&path).unwrap().server;
+    let policy = load_to_serve(&path, &text, Some(&in_force)).unwrap();
+    assert_eq!(policy.server.tls.map(|tls| tls.cert), Some(folder.0.join("tls.crt")));
+    folder.write("tls.key", key.serialize_pem(), 0o640);
+    let warned = load_to_serve(&path, &text, None).unwrap().warnings;
+    assert!(warned.iter().any(|w| w.contains("tls.key is a private key and others may read it")), "{warned:?}");
 }
