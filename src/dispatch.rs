@@ -19,7 +19,8 @@ use crate::budget::{Account, Booking};
 use crate::crash;
 use crate::emergency::{Emergency, Entry};
 use crate::gateway::Gateway;
-use crate::id::{AttemptId, JobId};
+use crate::health::Question;
+use crate::id::{AttemptId, JobId, ModelName};
 use crate::job::{Event, State, step};
 use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
@@ -70,7 +71,7 @@ pub struct Parts {
 
 /// Asks the routes. `on_disk` is told once the job is durable; the result comes when its outcome is known.
 pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<Job>>) -> Result<Arc<Job>, Refusal> {
-    let (mut on_disk, mut job) = (Some(on_disk), order.reserved);
+    let (mut on_disk, mut job) = (Some(on_disk), order.reserved.clone());
     let mut turned = Turned::default();
     let mut waited = Duration::ZERO;
     let mut before = None;
@@ -79,8 +80,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         if gw.halting.why_now(&*gw.store).await.is_some() {
             break;
         }
-        if let Err(limited) = gw.limits.take(&candidate.route) {
-            turned.full(candidate, limited.wait);
+        if !may_be_asked(gw, &order.plan.model, candidate, &mut turned) {
             continue;
         }
         let attempt = new_attempt(gw, candidate);
@@ -111,12 +111,13 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         }
 
         let sent = Instant::now();
-        let answer = submit(gw, candidate, &order.parts, submitting.attempt).await;
+        let answer = submit(gw, &order, candidate, submitting.attempt).await;
         waited += sent.elapsed();
         gw.metrics.upstream(&candidate.route.name, UpstreamCall::Submit, sent.elapsed());
         crash::point("after_reply");
         let (event, facts) = read(gw, candidate, &answer);
         note(gw, &submitting, candidate, event, &answer);
+        turn_out(gw, &submitting, candidate, &answer);
         if let Some(cause) = before.replace(AttemptOutcome::of(&answer)) {
             gw.metrics.retry(&candidate.route.name, &submitting.model, cause);
         }
@@ -137,7 +138,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
     if let Some(job) = job {
         write_down(gw, job, Event::Exhausted, Facts { error: Some(turned.error()), ..Facts::default() }).await?;
     }
-    Err(turned.refusal(order.job.ceiling))
+    Err(turned.refusal(&order.plan.model, order.job.ceiling))
 }
 
 /// The job as whoever goes on with it has it.
@@ -146,10 +147,20 @@ async fn taken_on(gw: &Gateway, job: &NewJob) -> Result<Arc<Job>, Refusal> {
     now.ok_or(Refusal::NoRoute { why: "another sending asked everybody else".to_owned(), wait: FULL_WAIT })
 }
 
-/// The plan's order, with routes that did not answer lately asked last.
+/// The plan's order, with those asked last that did not answer lately: none is left out, so the last is never lost.
 fn in_order<'a>(gw: &Gateway, plan: &'a Plan) -> impl Iterator<Item = &'a Candidate> {
-    let (resting, well): (Vec<_>, Vec<_>) = plan.candidates.iter().partition(|c| gw.health.is_resting(&c.route.name));
+    let now = gw.clock.now();
+    let (resting, well): (Vec<_>, Vec<_>) = plan.candidates.iter().partition(|c| gw.health.is_asked_last(&c.route, &plan.model, now));
     well.into_iter().chain(resting)
+}
+
+/// Whether a candidate has the model, and its account room for one more request this minute, which is then taken.
+fn may_be_asked(gw: &Gateway, model: &ModelName, candidate: &Candidate, turned: &mut Turned) -> bool {
+    if gw.health.is_gone(&candidate.route, model) {
+        turned.gone(candidate);
+        return false;
+    }
+    gw.limits.take(&candidate.route).inspect_err(|limited| turned.full(candidate, limited.wait)).is_ok()
 }
 
 fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
@@ -168,10 +179,12 @@ fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
     }
 }
 
-async fn submit(gw: &Gateway, candidate: &Candidate, parts: &Parts, attempt: AttemptId) -> Result<Accepted, SubmitError> {
+async fn submit(gw: &Gateway, order: &Order, candidate: &Candidate, attempt: AttemptId) -> Result<Accepted, SubmitError> {
+    gw.health.asking(&candidate.route, &order.plan.model, gw.clock.now());
     let callback = callback(gw, &candidate.route, attempt);
-    let source = parts.source.as_deref().unwrap_or_default();
-    let submission = Submission { callback_url: callback.as_deref(), ..submission(candidate, &parts.wish, source, &parts.characters) };
+    let source = order.parts.source.as_deref().unwrap_or_default();
+    let submission = submission(candidate, &order.parts.wish, source, &order.parts.characters);
+    let submission = Submission { callback_url: callback.as_deref(), ..submission };
     keyed::submit(gw, &candidate.route, attempt, &submission).await
 }
 
@@ -235,20 +248,6 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
     let route = &candidate.route.name;
     gw.metrics.attempt(route, &job.model, AttemptOutcome::of(answer));
     match answer {
-        Ok(_) | Err(SubmitError::Rejected(_)) => gw.health.answered(route),
-        Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => gw.health.failed(route),
-        // That says nothing of the route.
-        Err(SubmitError::Withheld(_)) => {}
-        Err(SubmitError::Refused { reason, retry_after_secs, .. }) => {
-            if *reason == RefusedReason::Credential {
-                gw.health.refused_key(route);
-            }
-            if let Some(secs) = retry_after_secs {
-                gw.health.rests(route, Duration::from_secs(*secs));
-            }
-        }
-    }
-    match answer {
         Ok(accepted) => {
             info!(job.id = %job.id, route.name = %route, upstream.id = %accepted.upstream_id, "accepted");
             if matches!(accepted.progress.as_ref().map(|p| &p.phase), Some(Phase::Failed { .. })) {
@@ -258,6 +257,31 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
         // What was said of a wish that was refused may repeat the wish.
         Err(SubmitError::Rejected(rejection)) => info!(job.id = %job.id, route.name = %route, code = rejection.code, "rejected"),
         Err(error) => warn!(job.id = %job.id, route.name = %route, ?event, ?error, "not accepted"),
+    }
+}
+
+/// Has an answer count for whom to ask next.
+fn turn_out(gw: &Gateway, job: &Job, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) {
+    let (health, route, model, now) = (&gw.health, &*candidate.route, &job.model, gw.clock.now());
+    let (status, reason, retry_after_secs) = match answer {
+        Ok(_) | Err(SubmitError::Rejected(_)) => return health.answered(route, model, Question::Submit, now),
+        Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => return health.failed(route, model, Question::Submit, now),
+        // That says nothing of the route.
+        Err(SubmitError::Withheld(_)) => return,
+        Err(SubmitError::Refused { status, reason, retry_after_secs, .. }) => (status, reason, retry_after_secs),
+    };
+    match reason {
+        // Of a clip that is made from another one, what is gone may be that one.
+        RefusedReason::ModelGone if job.operation == "create" => health.gone(route, model, status.as_u16(), now),
+        RefusedReason::Credential => {
+            health.refused_key(route);
+            health.failed(route, model, Question::Submit, now);
+        }
+        RefusedReason::Quota | RefusedReason::Unavailable => health.failed(route, model, Question::Submit, now),
+        RefusedReason::ModelGone | RefusedReason::RateLimited | RefusedReason::TooManyJobs => {}
+    }
+    if let Some(secs) = retry_after_secs {
+        health.asks_for_rest(route, model, Duration::from_secs(*secs), now);
     }
 }
 

@@ -31,7 +31,7 @@ use crate::store::{Job, Overview};
 pub use family::Series;
 pub use words::{
     AttemptOutcome, CopyOutcome, Guarded, Listener, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal,
-    RemovalCause, UpstreamCall, WebhookOutcome,
+    RemovalCause, RouteState, UpstreamCall, WebhookOutcome,
 };
 
 use names::{Names, OTHER};
@@ -40,8 +40,8 @@ use series::{Events, Levels};
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Which routes are thought well, by model; whoever is not listed is.
-type Health = BTreeMap<(RouteName, ModelName), bool>;
+/// How routes stand, by model; whoever is not listed is well.
+type Health = BTreeMap<(RouteName, ModelName), RouteState>;
 
 /// Every family the gateway exposes, sorted by name: what the exposition can be checked against.
 pub fn catalogue() -> Vec<Series> {
@@ -244,10 +244,10 @@ impl Metrics {
         self.events.upstream_duration_seconds.observe([self.names.load().route(route.as_str()), call.as_str()], elapsed);
     }
 
-    /// A route became able, or unable, to make a model.
-    pub fn route_health(&self, route: &RouteName, model: &ModelName, up: bool) {
+    /// How a model stands on a route.
+    pub fn route_health(&self, route: &RouteName, model: &ModelName, state: RouteState) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.insert((route.clone(), model.clone()), up);
+        health.insert((route.clone(), model.clone()), state);
     }
 
     /// A policy was put in force: its names have labels from now on.

@@ -72,11 +72,13 @@ pub enum Kind {
     Overrun,
     /// A route does not take our key.
     KeyRefused,
+    /// A provider says that it does not have a model any more.
+    ModelGone,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::VideoCompleted,
         Self::VideoFailed,
         Self::BudgetWarning,
@@ -85,6 +87,7 @@ impl Kind {
         Self::Suspense,
         Self::Overrun,
         Self::KeyRefused,
+        Self::ModelGone,
     ];
 
     /// The event's `type`, and what columns and metrics write.
@@ -98,6 +101,7 @@ impl Kind {
             Self::Suspense => "alert.suspense",
             Self::Overrun => "alert.overrun",
             Self::KeyRefused => "alert.key_refused",
+            Self::ModelGone => "alert.model_gone",
         }
     }
 }

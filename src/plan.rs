@@ -195,7 +195,7 @@ pub enum NoPlan {
 /// only the operator can, because somebody would serve if it were mended.
 pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment) -> Result<Plan, NoPlan> {
     let (asked, today) = (Asked::of(policy, wish, pin), moment.today());
-    let is_offered = pin.is_some() || policy.routes.values().any(|r| r.enabled && r.models.contains_key(&asked.model));
+    let is_offered = pin.is_some() || policy.routes.values().any(|r| r.takes_new() && r.models.contains_key(&asked.model));
     if !is_offered || !may_ask(tenant, &asked.model) {
         return Err(NoPlan::UnknownModel { model: asked.model, known: models(policy, tenant, today) });
     }
@@ -227,21 +227,27 @@ pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, mo
 /// The lengths and the sizes that a tenant could have of some model today, ascending: what to name to a
 /// client whose own value was none at all.
 pub fn offered(policy: &Policy, tenant: &Tenant, today: Date) -> (BTreeSet<Seconds>, BTreeSet<Size>) {
-    let offers = || reachable(policy, tenant, today).filter(|(model, _)| may_ask(tenant, model)).map(|(_, offer)| offer);
+    let offers = || reachable(policy, tenant, today).filter(|(_, model, _)| may_ask(tenant, model)).map(|(_, _, offer)| offer);
     (offers().flat_map(|offer| offer.seconds.iter().copied()).collect(), offers().flat_map(|offer| offer.sizes.iter().copied()).collect())
 }
 
 /// What routes that may serve a tenant offer today.
-fn reachable<'a>(policy: &'a Policy, tenant: &'a Tenant, today: Date) -> impl Iterator<Item = (&'a ModelName, &'a Offer)> {
+fn reachable<'a>(policy: &'a Policy, tenant: &'a Tenant, today: Date) -> impl Iterator<Item = (&'a Route, &'a ModelName, &'a Offer)> {
     let bound = Bound::of(tenant);
-    let routes = policy.routes.values().filter(move |route| route.enabled && eligible::region_fault(route, bound.as_slice()).is_none());
-    routes.flat_map(|route| &route.models).filter(move |(_, offer)| !eligible::is_past_sunset(offer, today))
+    let routes = policy.routes.values().filter(move |route| route.takes_new() && eligible::region_fault(route, bound.as_slice()).is_none());
+    let offers = routes.flat_map(|route| route.models.iter().map(|(model, offer)| (&**route, model, offer)));
+    offers.filter(move |(_, _, offer)| !eligible::is_past_sunset(offer, today))
 }
 
 /// The models a tenant may ask for today, in alphabetical order.
 pub fn models(policy: &Policy, tenant: &Tenant, today: Date) -> Vec<ModelName> {
-    let names: BTreeSet<&ModelName> =
-        reachable(policy, tenant, today).map(|(model, _)| model).filter(|model| may_ask(tenant, model)).collect();
+    models_of(policy, tenant, today, |_, _| true)
+}
+
+/// Likewise, of those routes alone that have the model.
+pub fn models_of(policy: &Policy, tenant: &Tenant, today: Date, has: impl Fn(&Route, &ModelName) -> bool) -> Vec<ModelName> {
+    let offers = reachable(policy, tenant, today).filter(|(route, model, _)| may_ask(tenant, model) && has(route, model));
+    let names: BTreeSet<&ModelName> = offers.map(|(_, model, _)| model).collect();
     names.into_iter().cloned().collect()
 }
 

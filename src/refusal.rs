@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::halting::Halted;
-use crate::id::TenantName;
+use crate::id::{ModelName, TenantName};
 use crate::metrics::{Guarded, Refusal as Counted};
 use crate::money::MicroUsd;
 use crate::plan::NoPlan;
@@ -107,6 +107,13 @@ pub enum Refusal {
     },
     /// An upstream refused the wish itself.
     Rejected(Rejection),
+    /// Everybody who could make it has said that the model is not to be had any more.
+    ModelGone {
+        /// Which model.
+        model: ModelName,
+        /// For the log.
+        why: String,
+    },
     /// Every eligible route was asked or passed over, and none took it.
     NoRoute {
         /// For the log.
@@ -194,6 +201,7 @@ impl Refusal {
             Self::OverBudget { ceiling, left, whose } => over_budget(*ceiling, *left, whose),
             Self::Rejected(rejection) => mirrored(rejection),
             Self::NoRoute { wait, .. } => down("no_route_available", "Nobody who could make this video can be reached at the moment. Nothing was charged.").after(*wait),
+            Self::ModelGone { model, .. } => client(S::NOT_FOUND, "model_not_found", &format!("The model '{model}' has been withdrawn by everybody who made it. GET /v1/models lists the models that can be had.")).about("model"),
             Self::Upstream => told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2),
             Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
             Self::Reconciling => down("reconciling", "The gateway is looking for videos that it lost sight of, and takes no new ones until its operator says so. Videos that it knows can be read as ever.").again(60),
@@ -220,7 +228,7 @@ impl Refusal {
     /// What only the log is told; never a prompt.
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::NoRoute { why, .. } | Self::Unmoderated { why, .. } => Some(why.clone()),
+            Self::NoRoute { why, .. } | Self::ModelGone { why, .. } | Self::Unmoderated { why, .. } => Some(why.clone()),
             Self::NoPlan(NoPlan::NoRoute { passed_over, .. }) => {
                 let each = passed_over.iter().map(|passed| format!("{}: {}", passed.route, passed.why));
                 Some(each.collect::<Vec<_>>().join("; "))
@@ -243,7 +251,7 @@ impl Refusal {
             Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => Counted::Permission,
             Self::NoPlan(NoPlan::NoRoute { .. }) => Counted::NoRoute,
             Self::Denied | Self::PromptTooLong { .. } | Self::Flagged | Self::Unmoderated { .. } => Counted::Guard,
-            Self::NoRoute { .. } | Self::RoutesFull { .. } => Counted::Exhausted,
+            Self::NoRoute { .. } | Self::ModelGone { .. } | Self::RoutesFull { .. } => Counted::Exhausted,
             Self::Rejected(_) | Self::Upstream => Counted::Upstream,
             Self::Unavailable(_) | Self::Internal => Counted::Store,
             Self::Reconciling | Self::Halted(_) => Counted::Halted,

@@ -195,10 +195,10 @@ impl Upstream {
         self.ask(route, |endpoint, proof| route.provider.delete(endpoint, proof, job)).await
     }
 
-    /// Whether it answers something free.
-    pub async fn ping(&self, route: &Route) -> Result<(), AskError> {
-        let asked = self.ask(route, |endpoint, proof| Some(route.provider.ping(endpoint, proof))).await;
-        asked.unwrap_or(Ok(()))
+    /// Whether it answers something free, and which models it names, if it has a list of them.
+    pub async fn ping(&self, route: &Route) -> Result<Option<Vec<String>>, AskError> {
+        let asked = self.ask_for(route, LIST_BYTES_MAX, |endpoint, proof| Some(route.provider.ping(endpoint, proof))).await;
+        asked.unwrap_or(Ok(None))
     }
 
     /// The bytes of a finished job: the reply's head, its body still on the wire.

@@ -65,6 +65,14 @@ struct Explain {
     note: String,
 }
 
+/// `POST /api/readmit`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Readmit {
+    route: String,
+    model: String,
+}
+
 /// `POST /api/reconcile`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +130,7 @@ pub async fn act(gw: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
         ["api", "reconcile"] => reconcile(gw, request).await,
         ["api", "halt"] => halt(gw, request).await,
         ["api", "resume"] => resume(gw, request).await,
+        ["api", "readmit"] => readmit(gw, request).await,
         ["api", "suspense", "explain"] => explain(gw, request).await,
         ["api", "probe", route] => probe(gw, route, request).await,
         _ => return error(StatusCode::NOT_FOUND, "nothing here is done by POST"),
@@ -170,6 +179,12 @@ async fn explain(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Decl
     let Explain { route, upstream_id, note } = body(request).await?;
     operator::explain(gw, &RouteName::new(route), &upstream_id, &note).await?;
     Ok(json!({ "explained": true }))
+}
+
+async fn readmit(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Declined> {
+    let Readmit { route, model } = body(request).await?;
+    operator::readmit(gw, &RouteName::new(route), &ModelName::new(model))?;
+    Ok(json!({ "readmitted": true }))
 }
 
 async fn reconcile(gw: &Gateway, request: Request<Incoming>) -> Result<Value, Declined> {

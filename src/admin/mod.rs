@@ -18,10 +18,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::gateway::Gateway;
+use crate::id::ModelName;
 use crate::metrics;
+use crate::policy::Route;
 use crate::reply::{self, Reply};
 use page::page_files;
-use views::{Down, Process, Reload};
+use views::{Process, Reload};
 
 /// Jobs on the page.
 const JOBS_SHOWN: u32 = 50;
@@ -72,9 +74,8 @@ async fn scrape(gw: &Gateway) -> Reply {
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
     gw.metrics.clock_gap(gw.clock.gap_ms());
     for route in policy.routes.values() {
-        let up = !gw.health.is_resting(&route.name);
         for model in route.models.keys() {
-            gw.metrics.route_health(&route.name, model, up);
+            gw.metrics.route_health(&route.name, model, gw.health.standing(route, model, now).state());
         }
     }
     for shown in gw.certificates.all() {
@@ -92,19 +93,11 @@ async fn scrape(gw: &Gateway) -> Reply {
 async fn status(gw: &Gateway) -> Reply {
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
     let overview = gw.store.overview().await.map_err(|why| why.to_string());
-    let down: Vec<Down> = policy
-        .routes
-        .values()
-        .filter(|route| gw.health.is_resting(&route.name))
-        .flat_map(|route| {
-            let why = "it did not answer lately, or asked to be left alone";
-            route.models.keys().map(|model| Down { route: route.name.clone(), model: model.clone(), why: why.to_owned() })
-        })
-        .collect();
+    let standing = |route: &Route, model: &ModelName| gw.health.standing(route, model, now);
     let loaded = gw.reloader.state();
     let reload = Reload { at: loaded.looked_at.as_secs(), fault: loaded.refused, changes: loaded.changes };
     let process = Process { started_at: gw.started_at, reload, halted: gw.halting.why(), certificates: gw.certificates.warnings(now) };
-    as_json(&views::status(&policy, overview.as_ref().map_err(Clone::clone), &down, &process, now))
+    as_json(&views::status(&policy, overview.as_ref().map_err(Clone::clone), &standing, &process, now))
 }
 
 async fn jobs(gw: &Gateway) -> Reply {

@@ -13,8 +13,10 @@ use serde::Serialize;
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::halting::Halted;
-use crate::id::{ModelName, RouteName};
+use crate::health::Standing;
+use crate::id::ModelName;
 use crate::job::State;
+use crate::metrics::RouteState;
 use crate::money::MicroUsd;
 use crate::policy::{Offer, Policy, Price, Route, Tenant};
 use crate::standing::{Load, Purse, days_until, load_by, purses};
@@ -78,16 +80,8 @@ pub struct Reload {
     pub changes: Vec<String>,
 }
 
-/// A route that is thought unable to make a model. Whatever is not listed is thought well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Down {
-    /// Which route.
-    pub route: RouteName,
-    /// Which of its models.
-    pub model: ModelName,
-    /// Why, for the operator.
-    pub why: String,
-}
+/// Tells how a model stands on a route.
+pub type Stand<'a> = &'a dyn Fn(&Route, &ModelName) -> Standing;
 
 /// `/api/status`
 #[derive(Debug, Serialize)]
@@ -141,6 +135,9 @@ struct RouteView {
     provider: &'static str,
     region: Option<String>,
     enabled: bool,
+    /// Whether it takes nothing new; then, how many jobs it has yet to end.
+    drain: bool,
+    open_jobs: Option<u64>,
     in_flight: Option<u64>,
     in_flight_max: Option<u32>,
     requests_per_minute_max: Option<u32>,
@@ -158,7 +155,12 @@ struct OfferView {
     prices: Vec<PriceView>,
     sunset: Option<String>,
     sunset_days: Option<i64>,
+    /// `closed`, `open`, `half_open` or `gone`.
+    state: &'static str,
+    /// Whether it is asked in its turn.
     up: bool,
+    since: Option<i64>,
+    until: Option<i64>,
     why: Option<String>,
 }
 
@@ -181,7 +183,7 @@ struct TenantView {
 }
 
 /// How things stand, or, when the books cannot be read, what is known without them.
-pub fn status(policy: &Policy, overview: Result<&Overview, String>, down: &[Down], process: &Process, now: Timestamp) -> Status {
+pub fn status(policy: &Policy, overview: Result<&Overview, String>, stand: Stand<'_>, process: &Process, now: Timestamp) -> Status {
     let nothing = Overview::default();
     let (overview, store_fault) = match overview {
         Ok(overview) => (overview, None),
@@ -194,6 +196,7 @@ pub fn status(policy: &Policy, overview: Result<&Overview, String>, down: &[Down
     let purse = |account: Account, warn: &[u8]| purses.get(&account).map(|purse| purse_view(purse, warn));
 
     let by_route = load_by(&overview.open, |jobs| jobs.state.is_in_flight().then_some(jobs.route.as_str()));
+    let open_on = load_by(&overview.open, |jobs| (jobs.state != State::Reserved).then_some(jobs.route.as_str()));
     let by_tenant = load_by(&overview.open, |jobs| jobs.state.is_in_flight().then_some(jobs.tenant.as_str()));
     let in_flight = |loads: &BTreeMap<&str, Load>, name: &str| readable.then(|| loads.get(name).map_or(0, |load| load.count));
 
@@ -202,11 +205,13 @@ pub fn status(policy: &Policy, overview: Result<&Overview, String>, down: &[Down
         provider: route.provider.name(),
         region: route.region.clone(),
         enabled: route.enabled,
+        drain: route.drain,
+        open_jobs: in_flight(&open_on, route.name.as_str()),
         in_flight: in_flight(&by_route, route.name.as_str()),
         in_flight_max: route.limits.in_flight,
         requests_per_minute_max: route.limits.rpm,
         purse: purse(Account::Route(route.name.clone()), route.budget.as_ref().map_or(&[][..], |b| &b.warn)),
-        offers: route.models.iter().map(|(model, offer)| offer_view(route, model, offer, down, now)).collect(),
+        offers: route.models.iter().map(|(model, offer)| offer_view(model, offer, stand(route, model), now)).collect(),
     };
     let tenant = |tenant: &Arc<Tenant>| TenantView {
         name: tenant.name.to_string(),
@@ -275,8 +280,7 @@ fn state_views(overview: &Overview, now: Timestamp) -> Vec<StateView> {
     .collect()
 }
 
-fn offer_view(route: &Route, model: &ModelName, offer: &Offer, down: &[Down], now: Timestamp) -> OfferView {
-    let down = down.iter().find(|down| down.route == route.name && down.model == *model);
+fn offer_view(model: &ModelName, offer: &Offer, standing: Standing, now: Timestamp) -> OfferView {
     OfferView {
         model: model.to_string(),
         upstream_model: offer.upstream_model.clone(),
@@ -294,8 +298,11 @@ fn offer_view(route: &Route, model: &ModelName, offer: &Offer, down: &[Down], no
         },
         sunset: offer.sunset.map(|day| day.to_string()),
         sunset_days: offer.sunset.map(|day| days_until(day, now)),
-        up: down.is_none(),
-        why: down.map(|down| down.why.clone()),
+        state: standing.state().as_str(),
+        up: matches!(standing.state(), RouteState::Closed | RouteState::HalfOpen),
+        since: standing.since().map(Timestamp::as_secs),
+        until: standing.until().map(Timestamp::as_secs),
+        why: standing.why(),
     }
 }
 

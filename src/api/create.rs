@@ -181,6 +181,12 @@ async fn order(
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
     let pin = source.as_deref().map(pin);
     let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), Moment::of(at).drawing(id.seed()))?;
+    // Who does not have the model any more is not held for.
+    let model = plan.model.clone();
+    plan.pass_over(|candidate| gw.health.is_gone(&candidate.route, &model).then(|| "does not have the model any more".to_owned()));
+    if plan.candidates.is_empty() {
+        return Err(Refusal::ModelGone { model, why: "nobody who may make it has it any more".to_owned() });
+    }
     if let Some(route) = lives_on {
         plan.pass_over(|candidate| (candidate.route.name != route).then(|| format!("has none of the characters, which are on {route}")));
     }

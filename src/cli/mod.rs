@@ -11,6 +11,7 @@ mod jobs;
 mod key;
 mod notices;
 mod probe;
+mod readmit;
 mod reconcile;
 pub mod report;
 mod serve;
@@ -68,6 +69,8 @@ enum Command {
     Resume(halt::ResumeArgs),
     /// Order one cheapest clip through a route, for money, to learn how the route behaves.
     Probe(probe::ProbeArgs),
+    /// Have a route asked for a model again that its provider had said it does not have.
+    Readmit(readmit::ReadmitArgs),
     /// What providers took and no job explains.
     Suspense(suspense::SuspenseArgs),
     /// Events that webhooks were not told of, and telling them again.
@@ -127,6 +130,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Halt(args) => halt::halt(&args),
         Command::Resume(args) => halt::resume(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Readmit(args) => readmit::run(&args),
         Command::Suspense(args) => suspense::run(&args),
         Command::Notices(args) => notices::run(&args),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::halting::Halted;
+use crate::id::ModelName;
 use crate::metrics::AttemptOutcome;
 use crate::money::MicroUsd;
 use crate::plan::Candidate;
@@ -24,6 +25,7 @@ pub struct Turned {
     capped: bool,
     unavailable: bool,
     halted: Option<Halted>,
+    gone: usize,
 }
 
 impl Turned {
@@ -39,6 +41,12 @@ impl Turned {
         self.capped = true;
     }
 
+    /// It does not have the model any more, and was not asked.
+    pub fn gone(&mut self, candidate: &Candidate) {
+        self.why.push(format!("{}: does not have the model any more", candidate.route.name));
+        self.gone += 1;
+    }
+
     /// It was asked, and did not take it.
     pub fn asked(&mut self, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) {
         self.why.push(format!("{}: {}", candidate.route.name, AttemptOutcome::of(answer).as_str()));
@@ -47,6 +55,7 @@ impl Turned {
                 let wait = retry_after_secs.map_or(FULL_WAIT, Duration::from_secs);
                 self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
             }
+            Err(SubmitError::Refused { reason: RefusedReason::ModelGone, .. }) => self.gone += 1,
             _ => self.unavailable = true,
         }
     }
@@ -66,9 +75,10 @@ impl Turned {
     }
 
     /// What the client is told. A route that is merely busy is worth waiting for, whatever the others said.
-    pub fn refusal(self, ceiling: MicroUsd) -> Refusal {
+    pub fn refusal(self, model: &ModelName, ceiling: MicroUsd) -> Refusal {
         match self {
             Self { halted: Some(why), .. } => why.into(),
+            Self { why, gone, .. } if gone > 0 && gone == why.len() => Refusal::ModelGone { model: model.clone(), why: why.join("; ") },
             Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },
             Self { capped: true, unavailable: false, .. } => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
             Self { why, .. } => Refusal::NoRoute { why: why.join("; "), wait: FULL_WAIT },

@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
-use crate::id::RouteName;
+use crate::id::{ModelName, RouteName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::notice::{self, Kind, NewNotice};
@@ -36,7 +36,7 @@ pub async fn run(gw: Arc<Gateway>) {
         if policy.alerts.webhook.is_some() {
             match gw.store.overview().await {
                 Ok(overview) => {
-                    for notice in worth(&policy, &overview, &gw.health.refusing_keys(), gw.clock.now()) {
+                    for notice in worth(&policy, &overview, &Ailing::now(&gw), gw.clock.now()) {
                         owing::owe(&gw, notice).await;
                     }
                 }
@@ -50,8 +50,20 @@ pub async fn run(gw: Arc<Gateway>) {
     }
 }
 
+/// What this process knows of its routes, beside the books.
+struct Ailing {
+    refusing_keys: Vec<RouteName>,
+    gone: Vec<(RouteName, ModelName)>,
+}
+
+impl Ailing {
+    fn now(gw: &Gateway) -> Self {
+        Self { refusing_keys: gw.health.refusing_keys(), gone: gw.health.all_gone() }
+    }
+}
+
 /// What the standing is worth to the operator; the same again and again while it lasts.
-fn worth(policy: &Policy, overview: &Overview, refusing: &[RouteName], now: Timestamp) -> Vec<NewNotice> {
+fn worth(policy: &Policy, overview: &Overview, ailing: &Ailing, now: Timestamp) -> Vec<NewNotice> {
     let day = now.utc_date().to_string();
     let mut worth = Vec::new();
     for (route, load) in load_by(&overview.open, |jobs| (jobs.state == State::Unknown).then_some(jobs.route.as_str())) {
@@ -60,7 +72,12 @@ fn worth(policy: &Policy, overview: &Overview, refusing: &[RouteName], now: Time
             worth.push(notice::of_alert(Kind::UnknownAttempts, format!("{route} on {day}"), data, now));
         }
     }
-    for route in refusing {
+    for (route, model) in &ailing.gone {
+        let (route, model) = (route.as_str(), model.as_str());
+        let data = json!({ "id": format!("{route}/{model}"), "route": route, "model": model });
+        worth.push(notice::of_alert(Kind::ModelGone, format!("{model} of {route} on {day}"), data, now));
+    }
+    for route in &ailing.refusing_keys {
         let route = route.as_str();
         worth.push(notice::of_alert(Kind::KeyRefused, format!("{route} on {day}"), json!({ "id": route, "route": route }), now));
     }

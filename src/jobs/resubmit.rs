@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::bind::{Bound, Evidence, bind};
 use crate::dispatch::{callback, keyed, row_submission};
 use crate::gateway::Gateway;
+use crate::health::Question;
 use crate::job::State;
 use crate::plan::may_process;
 use crate::policy::Route;
@@ -28,7 +29,7 @@ const AT_ONCE: usize = 8;
 pub async fn resubmit(gw: &Gateway, route: &Route) -> Result<(), StoreError> {
     // Restored books may not know that an attempt was settled long ago.
     let withheld = gw.reconciling.since().is_some() || gw.halting.why().is_some();
-    if !route.idempotency_key || withheld || gw.health.is_failing(&route.name) {
+    if !route.idempotency_key || withheld || gw.health.is_failing(&route.name, gw.clock.now()) {
         return Ok(());
     }
     let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
@@ -57,7 +58,7 @@ async fn again(gw: &Gateway, route: &Route, job: &Job) -> Result<(), StoreError>
         }
         Err(SubmitError::Withheld(why)) => info!(job.id = %job.id, why, "not sent again"),
         Err(why) => {
-            gw.health.failed(&route.name);
+            gw.health.failed(route, &job.model, Question::Submit, gw.clock.now());
             warn!(job.id = %job.id, route.name = %route.name, ?why, "sent again under its key, and no clearer");
         }
     }

@@ -14,6 +14,7 @@ use super::{archiving, schedule};
 use crate::clock::Timestamp;
 use crate::crash;
 use crate::gateway::Gateway;
+use crate::health::Question;
 use crate::job::{Event, IllegalStep, State, Step, step};
 use crate::metrics::PollOutcome;
 use crate::owing;
@@ -63,7 +64,7 @@ pub enum Stuck {
 /// Has an answer count: the job moves, or is left for later.
 pub async fn settle(gw: &Arc<Gateway>, watch: &Arc<Watch>, route: &Route, job: &Job, answer: Answer) -> Result<After, Stuck> {
     let now = gw.clock.now();
-    note(gw, watch, job, &answer, now);
+    note(gw, watch, route, job, &answer, now);
     if !matches!(answer, Answer::Denied | Answer::Silent(AskError::NotFound)) {
         watch.found(job.id);
     }
@@ -151,7 +152,7 @@ fn is_news(job: &Job, step: Step, facts: &Facts) -> bool {
 }
 
 /// Tells health, metrics and the log how a poll went.
-fn note(gw: &Gateway, watch: &Watch, job: &Job, answer: &Answer, now: Timestamp) {
+fn note(gw: &Gateway, watch: &Watch, route: &Route, job: &Job, answer: &Answer, now: Timestamp) {
     let said = match answer {
         Answer::Told(progress) => Ok(progress),
         Answer::Denied => Err(&AskError::NotFound),
@@ -160,16 +161,16 @@ fn note(gw: &Gateway, watch: &Watch, job: &Job, answer: &Answer, now: Timestamp)
     gw.metrics.poll(&job.route, PollOutcome::of(said));
     match answer {
         Answer::Silent(why @ AskError::Credential) => {
-            gw.health.refused_key(&job.route);
+            gw.health.refused_key(route);
             warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key")
         }
         Answer::Silent(AskError::Transient(why)) => {
-            gw.health.failed(&job.route);
+            gw.health.failed(route, &job.model, Question::Poll, now);
             warn!(job.id = %job.id, route.name = %job.route, why, "a poll was not answered");
         }
         Answer::Silent(AskError::RateLimited { .. } | AskError::NotFound | AskError::Refused(_)) | Answer::Denied => {}
         Answer::Told(progress) => {
-            gw.health.answered(&job.route);
+            gw.health.answered(route, &job.model, Question::Poll, now);
             if !is_known_status(&progress.raw_status) {
                 gw.metrics.unknown_status(&job.route);
                 warn!(job.id = %job.id, route.name = %job.route, status = progress.raw_status, "a status nobody knows; taken for being at work");

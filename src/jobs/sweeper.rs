@@ -4,16 +4,17 @@
 //! What has no evidence ends by the route's written policy, and by nothing else.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::replay::replay;
 use super::resubmit::resubmit;
 use super::unknowns::{self, Readings};
 use crate::gateway::Gateway;
 use crate::job::{Event, State, step};
+use crate::metrics::UpstreamCall;
 use crate::owing;
 use crate::policy::{Route, WrittenOff};
 use crate::provider::{Handle, Phase};
@@ -49,15 +50,29 @@ pub async fn run(gw: Arc<Gateway>) {
 }
 
 async fn visit(gw: &Gateway, readings: &Readings, route: &Route) {
-    if gw.health.is_failing(&route.name) && gw.upstream.ping(route).await.is_ok() {
-        info!(route.name = %route.name, "answers again");
-        gw.health.answered(&route.name);
-    }
+    ask_for_free(gw, route).await;
     if let Err(why) = resubmit(gw, route).await {
         warn!(route.name = %route.name, %why, "not sent again");
     }
     if let Err(why) = sweep(gw, readings, route).await {
         warn!(route.name = %route.name, %why, "not swept");
+    }
+}
+
+/// Looks after a route that rests or does not have a model any more: with a question that costs nothing.
+async fn ask_for_free(gw: &Gateway, route: &Route) {
+    if !gw.health.wants_a_free_answer(&route.name, gw.clock.now()) || gw.limits.ask(route, 1) == 0 {
+        return;
+    }
+    let asked = Instant::now();
+    let answer = gw.upstream.ping(route).await;
+    gw.metrics.upstream(&route.name, UpstreamCall::Ping, asked.elapsed());
+    match answer {
+        Ok(names) => gw.health.free_answer(route, names.as_deref(), gw.clock.now()),
+        Err(why) => {
+            debug!(route.name = %route.name, ?why, "does not answer what is free");
+            gw.health.free_failure(route, gw.clock.now());
+        }
     }
 }
 

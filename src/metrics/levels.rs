@@ -5,7 +5,7 @@
 
 use super::names::Names;
 use super::series::Levels;
-use super::{Health, OTHER};
+use super::{Health, OTHER, RouteState};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::job::State;
@@ -33,8 +33,11 @@ pub fn show_policy(levels: &Levels, names: &Names, policy: &Policy, health: &Hea
         }
         for (model, offer) in &route.models {
             let labels = [label, names.model(model.as_str())];
-            let up = health.get(&(route.name.clone(), model.clone())).copied().unwrap_or(true);
-            levels.route_up.set(labels, up.into());
+            let now_is = health.get(&(route.name.clone(), model.clone())).copied().unwrap_or(RouteState::Closed);
+            levels.route_up.set(labels, matches!(now_is, RouteState::Closed | RouteState::HalfOpen).into());
+            for state in RouteState::ALL {
+                levels.route_state.set([labels[0], labels[1], state.as_str()], (*state == now_is).into());
+            }
             if let Some(day) = offer.sunset {
                 levels.sunset_days.set(labels, days_until(day, now));
             }
@@ -58,6 +61,13 @@ pub fn show_jobs(levels: &Levels, names: &Names, policy: &Policy, overview: &Ove
     }
     for (route, load) in load_by(open, |jobs| jobs.state.is_in_flight().then(|| names.route(&jobs.route))) {
         levels.route_in_flight.set([route], count(load));
+    }
+    for route in policy.routes.values().filter(|route| route.drain) {
+        levels.route_drain_jobs.set([names.route(route.name.as_str())], 0);
+    }
+    let drained = |name: &str| policy.routes.get(name).is_some_and(|route| route.drain);
+    for (route, load) in load_by(open, |jobs| (jobs.state != State::Reserved && drained(&jobs.route)).then(|| names.route(&jobs.route))) {
+        levels.route_drain_jobs.set([route], count(load));
     }
     for (route, load) in load_by(open, |jobs| (jobs.state == State::Unknown).then(|| names.route(&jobs.route))) {
         levels.unknown_jobs.set([route], count(load));

@@ -132,6 +132,10 @@ families! {
         route_in_flight_limit: Gauges["route"],
         /// Creates that a route's account may take in a minute.
         route_requests_per_minute_limit: Gauges["route"],
+        /// Jobs that a drained route has yet to end: 0 once it is empty; missing if it is not drained.
+        route_drain_jobs: Gauges["route"],
+        /// 1 for the state in which a model is on a route that policy enables, 0 for the others.
+        route_state: Gauges["route", "model", "state"],
         /// Whether a route that policy enables is thought able to make that model: 1 or 0.
         route_up: Gauges["route", "model"],
         /// Days until a model is retired on a route: 0 on its last day, negative after it.

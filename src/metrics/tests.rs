@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::names::{Names, TENANTS_MAX};
 use super::{
     AttemptOutcome, CopyOutcome, Guarded, Listener, Metrics, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome,
-    Refusal, RemovalCause, UpstreamCall, WebhookOutcome, catalogue,
+    Refusal, RemovalCause, RouteState, UpstreamCall, WebhookOutcome, catalogue,
 };
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
@@ -59,11 +59,12 @@ fn record_everything(metrics: &Metrics) {
     metrics.archive_given_up();
     metrics.archive_load((1, 2));
     metrics.unarchived(RemovalCause::Expired, 3);
-    metrics.route_health(&route, &model, true);
+    metrics.route_health(&route, &model, RouteState::Closed);
     let mut policy = policy();
     policy.budget = policy.tenants.values().next().map(|tenant| tenant.budget.clone());
     for route in policy.routes.values_mut() {
-        std::sync::Arc::get_mut(route).unwrap().budget = policy.budget.clone();
+        let route = std::sync::Arc::get_mut(route).unwrap();
+        (route.budget, route.drain) = (policy.budget.clone(), true);
     }
     metrics.clock_gap(0);
     metrics.reconciling(false);
@@ -100,6 +101,7 @@ fn names_follow_the_rules_of_the_trade() {
         "_reconciling",
         "_halted",
         "_notices",
+        "_state",
     ];
     for series in catalogue() {
         let name = series.name;
@@ -147,7 +149,7 @@ fn a_name_that_policy_does_not_have_never_becomes_a_label() {
         metrics.refused(Some(&tenant), Refusal::Rate);
         metrics.attempt(&route, &model, AttemptOutcome::Unclear);
         metrics.poll(&route, PollOutcome::NotFound);
-        metrics.route_health(&route, &model, false);
+        metrics.route_health(&route, &model, RouteState::Open);
         let mut books = overview();
         books.open.iter_mut().for_each(|jobs| (jobs.tenant, jobs.route) = (tenant.to_string(), route.to_string()));
         metrics.observe(&books, true, &policy(), NOON);
@@ -205,7 +207,7 @@ fn open_jobs_are_shown_by_state_and_none_is_a_zero() {
 fn what_has_left_the_policy_leaves_the_exposition() {
     let metrics = started();
     let (route, model) = (RouteName::new("east"), ModelName::new("sora-2"));
-    metrics.route_health(&route, &model, false);
+    metrics.route_health(&route, &model, RouteState::Gone);
     metrics.observe(&overview(), true, &policy(), NOON);
     let up = r#"filmgate_route_up{model="sora-2",route="east"}"#;
     assert_eq!(value(&metrics, up), Some(0.0));

@@ -249,6 +249,20 @@ words! {
 }
 
 words! {
+    /// How a model stands on a route.
+    RouteState {
+        /// It is asked in its turn
+        Closed = "closed",
+        /// It is asked last: it failed lately, or asked to be left alone
+        Open = "open",
+        /// It answers again, and is tried with one job at a time
+        HalfOpen = "half_open",
+        /// It is not asked: the provider says that it does not have the model
+        Gone = "gone",
+    }
+}
+
+words! {
     /// What became of a callback from a provider.
     WebhookOutcome {
         /// Its job is asked about at once

@@ -8,6 +8,7 @@ mod adopt;
 mod explain;
 mod halt;
 pub mod probe;
+mod readmit;
 pub mod reconcile;
 mod walk;
 mod write_off;
@@ -15,6 +16,7 @@ mod write_off;
 pub use adopt::{Adoption, adopt};
 pub use explain::explain;
 pub use halt::{halt, resume};
+pub use readmit::readmit;
 pub use write_off::{WriteOff, write_off};
 
 use std::sync::Arc;

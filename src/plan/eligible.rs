@@ -26,6 +26,8 @@ pub struct Asked<'a> {
     pub seconds: Want<Seconds>,
     /// Its size.
     pub size: Want<Size>,
+    /// Whether it is made from an earlier clip, and so where that is.
+    pub is_pinned: bool,
 }
 
 /// How firmly something is wanted.
@@ -75,6 +77,7 @@ impl<'a> Asked<'a> {
             model: model.clone(),
             seconds: Want::of(wish.seconds, pin.map(|p| p.seconds)),
             size: Want::of(wish.size, pin.map(|p| p.size)),
+            is_pinned: pin.is_some(),
         }
     }
 }
@@ -119,6 +122,9 @@ impl Unfit<'_> {
 pub fn serve<'a>(route: &'a Arc<Route>, bounds: &[Bound<'_>], asked: &Asked<'a>, today: Date) -> Result<Candidate, Unfit<'a>> {
     if !route.enabled {
         return Err(Unfit::Fault("is disabled".into()));
+    }
+    if route.drain && !asked.is_pinned {
+        return Err(Unfit::Fault("is drained and takes nothing new".into()));
     }
     let Some(offer) = route.models.get(&asked.model) else {
         return Err(Unfit::Fault(format!("does not offer {}", asked.model)));

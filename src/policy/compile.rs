@@ -6,6 +6,7 @@
 //! checks a name, a price or a duration again.
 
 mod archive;
+mod breaker;
 mod budgets;
 mod guard;
 mod offers;

@@ -185,6 +185,8 @@ pub struct Route {
     pub budget: Option<Placed<Budget>>,
     /// `false` takes it out of every plan; jobs that it has are followed to their end. Default `true`.
     pub enabled: Option<bool>,
+    /// `true` lets it run empty: it takes nothing new but what is made from its own clips, and jobs that it has are followed to their end. Default `false`.
+    pub drain: Option<bool>,
     /// When its jobs are asked about.
     #[serde(default)]
     pub poll: Poll,
@@ -198,6 +200,9 @@ pub struct Route {
     pub unknown: Option<Placed<Unknown>>,
     /// What ends a job that the provider took and does not know any more.
     pub lost: Option<Placed<Lost>>,
+    /// When one of its models is asked last: the others of the rule come first while it rests.
+    #[serde(default)]
+    pub breaker: Breaker,
     /// Hosts that results may be downloaded from beside the route's own; `"*.example.com"` matches subdomains.
     #[serde(default)]
     pub content_hosts: Vec<Placed<String>>,
@@ -237,6 +242,22 @@ pub struct Poll {
     pub late: Option<Placed<String>>,
     /// The most questions that the account is asked in a minute, lists included. Default `600`; `60000` for the simulator.
     pub rate: Option<Placed<u32>>,
+}
+
+/// When one of a route's models is asked last.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Breaker {
+    /// After so many failures in a row. Default `5`.
+    pub failures: Option<Placed<u32>>,
+    /// Or after this share of failures, from 0 to 1… Default `0.5`.
+    pub rate: Option<Placed<f64>>,
+    /// …of at least so many answers… Default `10`.
+    pub min: Option<Placed<u32>>,
+    /// …within this time. Default `"60s"`.
+    pub window: Option<Placed<String>>,
+    /// For how long at the least: then an answer to a free question lets one job through on trial. Default `"30s"`.
+    pub rest: Option<Placed<String>>,
 }
 
 /// What ends an attempt whose outcome is unknown.

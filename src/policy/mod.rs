@@ -196,6 +196,8 @@ pub struct Route {
     pub endpoint: Endpoint,
     /// `false` takes it out of every plan; jobs that it has are followed to their end.
     pub enabled: bool,
+    /// Whether it takes nothing new but what is made from its own clips.
+    pub drain: bool,
     /// Where it processes.
     pub region: Option<String>,
     /// Its account's limits.
@@ -216,6 +218,8 @@ pub struct Route {
     pub unknown: UnknownPolicy,
     /// What ends a job that its upstream took and denies.
     pub lost: WrittenOff,
+    /// When it is better asked last.
+    pub breaker: BreakerPolicy,
     /// Hosts that result addresses may be on, beside the endpoint's own; `*.` matches subdomains.
     pub content_hosts: Vec<String>,
     /// How its provider reaches us to tell of one attempt each, if it is asked to.
@@ -224,6 +228,13 @@ pub struct Route {
     pub webhook_secrets: Vec<Secret>,
     /// How many times faster than real life it works, if it is the simulator; 1 otherwise.
     pub speed: u32,
+}
+
+impl Route {
+    /// Whether it takes jobs that could go elsewhere.
+    pub const fn takes_new(&self) -> bool {
+        self.enabled && !self.drain
+    }
 }
 
 /// Requests per minute and jobs at a time.
@@ -244,6 +255,21 @@ pub struct PollSchedule {
     pub late: Duration,
     /// The most questions that the account is asked in a minute, lists included.
     pub rate: u32,
+}
+
+/// When one of a route's models is asked last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerPolicy {
+    /// After so many failures in a row.
+    pub failures: u32,
+    /// Or after this share of failures, in thousandths…
+    pub permille: u32,
+    /// …of at least so many answers…
+    pub count_min: u32,
+    /// …within this time.
+    pub window: Duration,
+    /// For how long at the least; longer each time that it opens again without having been well.
+    pub rest: Duration,
 }
 
 /// What ends an attempt whose outcome is unknown.

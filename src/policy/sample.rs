@@ -12,8 +12,8 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
 use super::{
-    Alerts, Archive, Budget, Choose, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rule, Rules, Server,
-    StoreUrl, Telemetry, Tenant, UnknownPolicy, When, WrittenOff,
+    Alerts, Archive, BreakerPolicy, Budget, Choose, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rule,
+    Rules, Server, StoreUrl, Telemetry, Tenant, UnknownPolicy, When, WrittenOff,
 };
 use crate::clock::Timestamp;
 use crate::id::{ModelName, RouteName, TenantName};
@@ -82,6 +82,7 @@ pub fn route(name: &str) -> Route {
         speed: 1,
         endpoint: Endpoint { base_url: "https://provider.example/v1".into(), credential: Credential::None },
         enabled: true,
+        drain: false,
         region: None,
         limits: Limits::default(),
         budget: None,
@@ -98,6 +99,13 @@ pub fn route(name: &str) -> Route {
             shared_account: false,
         },
         lost: WrittenOff { give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
+        breaker: BreakerPolicy {
+            failures: 5,
+            permille: 500,
+            count_min: 10,
+            window: Duration::from_secs(60),
+            rest: Duration::from_secs(30),
+        },
         content_hosts: Vec::new(),
         callback_url: None,
         webhook_secrets: Vec::new(),
@@ -237,7 +245,7 @@ impl Provider for Mute {
         Err(Unsupported("this dialect is mute"))
     }
 
-    fn ping(&self, _: &Endpoint, _: &Proof<'_>) -> Call<Result<(), AskError>> {
+    fn ping(&self, _: &Endpoint, _: &Proof<'_>) -> Call<Result<Option<Vec<String>>, AskError>> {
         Self::call(Err(AskError::Refused(StatusCode::NOT_IMPLEMENTED.to_string())))
     }
 }

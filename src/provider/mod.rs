@@ -415,8 +415,8 @@ pub trait Provider: Sync + fmt::Debug {
         video: &Upload,
     ) -> Result<Call<Result<String, SubmitError>>, Unsupported>;
 
-    /// Asks something free that shows whether the upstream is well.
-    fn ping(&self, endpoint: &Endpoint, proof: &Proof<'_>) -> Call<Result<(), AskError>>;
+    /// Asks something free that shows whether the upstream is well, and which models it names, if it has a list of them.
+    fn ping(&self, endpoint: &Endpoint, proof: &Proof<'_>) -> Call<Result<Option<Vec<String>>, AskError>>;
 }
 
 /// Every dialect the gateway speaks. To add one: write its file, add its line.

@@ -12,8 +12,8 @@ use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::policy::{
-    Alerts, Archive, Budget, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rules, Server, StoreUrl,
-    Telemetry, Tenant, UnknownPolicy, WrittenOff,
+    Alerts, Archive, BreakerPolicy, Budget, Defaults, Fit, Guard, Limits, Offer, Per, Policy, PollSchedule, Price, Route, Rules, Server,
+    StoreUrl, Telemetry, Tenant, UnknownPolicy, WrittenOff,
 };
 use crate::provider::{Credential, Endpoint, by_name};
 use crate::store::{Balance, Job, JobError, OpenJobs, Overview};
@@ -70,6 +70,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         speed: 1,
         endpoint: Endpoint { base_url: "http://127.0.0.1:1".into(), credential: Credential::None },
         enabled,
+        drain: false,
         region: Some("eu".into()),
         limits: Limits { rpm: Some(50), in_flight: Some(5) },
         budget: None,
@@ -86,6 +87,13 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
             shared_account: false,
         },
         lost: WrittenOff { give_up: Duration::from_secs(24 * 60 * 60), counts_as_spent: true },
+        breaker: BreakerPolicy {
+            failures: 5,
+            permille: 500,
+            count_min: 10,
+            window: Duration::from_secs(60),
+            rest: Duration::from_secs(30),
+        },
         content_hosts: Vec::new(),
         callback_url: None,
         webhook_secrets: Vec::new(),

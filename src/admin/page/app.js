@@ -91,15 +91,31 @@ const price = ({ size_class, amount }) => (size_class === null ? usd(amount) : `
 function drawOffer(offer) {
   const name = offer.model === offer.upstream_model ? offer.model : `${offer.model} → ${offer.upstream_model}`;
   return el("li", null,
-    el("div", { class: "offer" }, el("b", null, name), sunset(offer), offer.up ? null : badge("down", "bad", offer.why)),
+    el("div", { class: "offer" }, el("b", null, name), sunset(offer), standing(offer)),
     el("div", { class: "quiet" }, `${offer.seconds.join(", ")} s · ${offer.sizes.join(", ")}`),
     el("div", { class: "quiet" }, `${offer.prices.map(price).join(", ")} a second`),
-    offer.up || !offer.why ? null : el("div", { class: "why" }, offer.why));
+    offer.why ? el("div", { class: "why" }, offer.why + since(offer)) : null);
+}
+
+const STANDINGS = { open: ["resting", "bad"], half_open: ["on trial", "warn"], gone: ["gone", "bad"] };
+
+/** How a model stands on its route, unless it is well. */
+function standing(offer) {
+  const shown = STANDINGS[offer.state];
+  return shown ? badge(...shown, offer.why) : null;
+}
+
+const clockTime = (secs) => new Date(secs * 1000).toISOString().slice(11, 19);
+
+function since(offer) {
+  const began = offer.since === null ? "" : `, since ${clockTime(offer.since)}`;
+  return offer.until === null ? began : `${began} and until ${clockTime(offer.until)} UTC`;
 }
 
 /** A route's health in one word: what it can make decides. */
 function health(route) {
   if (!route.enabled) return ["off", "plain"];
+  if (route.drain) return [route.open_jobs === null ? "drained" : `drained: ${plural(route.open_jobs, "open job")}`, "plain"];
   const up = route.offers.filter((offer) => offer.up).length;
   if (up === route.offers.length) return ["up", "good"];
   return up === 0 ? ["down", "bad"] : ["partly down", "warn"];

@@ -3,11 +3,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Down, Process, Reload, jobs, permille, status};
+use super::{Process, Reload, Stand, jobs, permille, status};
 use crate::clock::Timestamp;
-use crate::id::{ModelName, RouteName};
+use crate::health::Standing;
+use crate::id::ModelName;
 use crate::job::State;
 use crate::money::MicroUsd;
+use crate::policy::Route;
 use crate::standing::sample::{NOON, PROMPT, job, overview, policy, usd};
 use crate::store::Overview;
 
@@ -20,14 +22,21 @@ fn process() -> Process {
     }
 }
 
-fn shown(overview: Result<&Overview, String>, down: &[Down]) -> Value {
-    serde_json::to_value(status(&policy(), overview, down, &process(), NOON)).unwrap()
+fn well(_: &Route, _: &ModelName) -> Standing {
+    Standing::Well
+}
+
+fn shown(overview: Result<&Overview, String>, stand: Stand<'_>) -> Value {
+    serde_json::to_value(status(&policy(), overview, stand, &process(), NOON)).unwrap()
 }
 
 #[test]
 fn the_page_is_told_how_routes_and_budgets_stand() {
-    let down = Down { route: RouteName::new("east"), model: ModelName::new("sora-2"), why: "its account is empty".into() };
-    let shown = shown(Ok(&overview()), &[down]);
+    let gone = |route: &Route, _: &ModelName| match route.name.as_str() {
+        "east" => Standing::Gone { since: NOON, status: 410 },
+        _ => Standing::Well,
+    };
+    let shown = shown(Ok(&overview()), &gone);
 
     let acme = &shown["tenants"][0];
     assert_eq!((&acme["name"], &acme["in_flight"], &acme["in_flight_max"]), (&json!("acme"), &json!(4), &json!(10)));
@@ -42,7 +51,8 @@ fn the_page_is_told_how_routes_and_budgets_stand() {
     let offer = json!({
         "model": "sora-2", "upstream_model": "sora-2-2026", "seconds": [4, 8, 12], "sizes": ["720x1280", "1280x720"],
         "prices": [{"size_class": "720p", "amount": "0.10"}], "sunset": "2026-12-03", "sunset_days": 10,
-        "up": false, "why": "its account is empty",
+        "state": "gone", "up": false, "since": NOON.as_secs(), "until": null,
+        "why": "answered 410: the provider does not have this model, so it is not asked",
     });
     assert_eq!(east["offers"], json!([offer]));
     assert_eq!(shown["routes"][1]["offers"][0]["up"], true);
@@ -55,7 +65,7 @@ fn the_page_is_told_how_routes_and_budgets_stand() {
 
 #[test]
 fn what_the_books_would_tell_is_missing_and_not_nothing_while_they_cannot_be_read() {
-    let shown = shown(Err("the disk is full".into()), &[]);
+    let shown = shown(Err("the disk is full".into()), &well);
     assert_eq!(shown["store_fault"], "the disk is full");
     assert_eq!((&shown["suspense"], &shown["gateway"], &shown["states"]), (&Value::Null, &Value::Null, &json!([])));
     assert_eq!((&shown["tenants"][0]["purse"], &shown["tenants"][0]["in_flight"]), (&Value::Null, &Value::Null));
@@ -84,13 +94,13 @@ fn no_share_of_a_cap_is_more_than_the_whole_bar() {
     let mut policy = policy();
     let mut books = overview();
     books.balances[2].spent = MicroUsd::MAX;
-    let shown = serde_json::to_value(status(&policy, Ok(&books), &[], &process(), NOON)).unwrap();
+    let shown = serde_json::to_value(status(&policy, Ok(&books), &well, &process(), NOON)).unwrap();
     let purse = &shown["tenants"][0]["purse"];
     assert_eq!((&purse["spent_permille"], &purse["held_permille"], &purse["warned"]), (&json!(1000), &json!(0), &json!(95)));
 
     let acme = policy.tenants.values_mut().next().unwrap();
     Arc::get_mut(acme).unwrap().budget.cap = Some(MicroUsd::ZERO);
-    let shown = serde_json::to_value(status(&policy, Ok(&Overview::default()), &[], &process(), Timestamp::from_ms(0))).unwrap();
+    let shown = serde_json::to_value(status(&policy, Ok(&Overview::default()), &well, &process(), Timestamp::from_ms(0))).unwrap();
     assert_eq!(shown["tenants"][0]["purse"]["spent_permille"], 1000, "a cap of nothing is used up");
 }
 

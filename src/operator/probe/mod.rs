@@ -161,6 +161,9 @@ fn declined(refusal: Refusal) -> Declined {
             Declined::Unfit(format!("{ceiling} does not fit under the cap of the route or of the gateway"))
         }
         Refusal::NoRoute { why, .. } => Declined::Unfit(format!("it was not taken: {why}")),
+        Refusal::ModelGone { .. } => {
+            Declined::Unfit("the provider says that it does not have this model; `filmgate readmit` has it asked again".to_owned())
+        }
         Refusal::Rejected(rejection) => Declined::Unfit(format!("the route refused it: {}", rejection.message)),
         Refusal::Unavailable(why) => Declined::Store(why),
         other => Declined::Unfit(other.told().message),

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Pass, budgets, offers};
+use super::{Pass, breaker, budgets, offers};
 use crate::id::{ModelName, RouteName};
 use crate::money::MicroUsd;
 use crate::policy::file::forms::Placed;
@@ -42,8 +42,8 @@ pub(super) fn compile(file: &BTreeMap<Placed<String>, file::Route>, pass: &mut P
             routes.insert(route.name.clone(), Arc::new(route));
         }
     }
-    if !routes.is_empty() && routes.values().all(|route| !route.enabled) {
-        pass.warnings.push("every route is disabled: nothing can make a clip".to_owned());
+    if !routes.is_empty() && routes.values().all(|route| !route.takes_new()) {
+        pass.warnings.push("every route is disabled or drained: nothing can make a clip".to_owned());
     }
     for (i, route) in routes.values().enumerate() {
         if let Some(twin) = routes.values().take(i).find(|twin| twin.endpoint == route.endpoint && !route.simulated && !twin.simulated) {
@@ -99,6 +99,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         simulated: simulated && file.base_url.is_none(),
         endpoint: endpoint?,
         enabled: file.enabled.unwrap_or(true),
+        drain: file.drain.unwrap_or(false),
         region: pass.word(format_args!("{base}.region"), &file.region),
         limits,
         budget: match budget {
@@ -112,6 +113,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         bills_failed: file.bills_failed.unwrap_or(false),
         unknown: unknown(&base, file, submit_timeout, pass),
         lost: lost(&base, file, pass),
+        breaker: breaker::compile(&base, &file.breaker, pass),
         content_hosts: file.content_hosts.iter().map(|host| host.value.clone()).collect(),
         callback_url: pass.url(format_args!("{base}.callback_url"), &file.callback_url),
         webhook_secrets,

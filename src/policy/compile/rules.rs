@@ -104,8 +104,8 @@ fn choose(i: usize, rule: &file::Rule, routes: &RuleRoutes, pass: &mut Pass<'_>)
 
 /// Tells of a rule that may decide and then cannot serve.
 fn look_for_dead_ends(i: usize, written: &Placed<file::Rule>, rule: &Rule, pass: &mut Pass<'_>) {
-    if !rule.routes.is_empty() && rule.routes.iter().all(|(route, _)| !route.enabled) {
-        pass.warnings.push(format!("rules[{i}]: every route of it is disabled, so what it matches is refused"));
+    if !rule.routes.is_empty() && rule.routes.iter().all(|(route, _)| !route.takes_new()) {
+        pass.warnings.push(format!("rules[{i}]: every route of it is disabled or drained, so what it matches is refused"));
     }
     for (name, at) in written.value.when.model.iter().flat_map(Placed::each) {
         let served = rule.routes.iter().any(|(route, _)| route.models.contains_key(name.as_str()));

@@ -122,6 +122,7 @@ fn the_values_shown_in_the_shipped_file_are_the_defaults() {
     assert_eq!(spelt_out.endpoint.base_url, short.endpoint.base_url);
     assert_eq!((spelt_out.enabled, spelt_out.poll, spelt_out.submit_timeout), (short.enabled, short.poll, short.submit_timeout));
     assert_eq!((spelt_out.bills_failed, spelt_out.unknown), (short.bills_failed, short.unknown));
+    assert_eq!((spelt_out.drain, spelt_out.breaker), (short.drain, short.breaker));
     let mut offer = spelt_out.models["sora-2"].clone();
     assert!(!std::mem::take(&mut offer.extras).is_empty(), "an example, as its comment says");
     assert_eq!(offer, short.models["sora-2"]);

@@ -70,12 +70,21 @@ pub(super) fn deleted(reply: &Response<Bytes>) -> Result<(), AskError> {
     if reply.status().is_success() { Ok(()) } else { Err(unanswered(reply)) }
 }
 
-/// Whether the upstream is well. One that has no list of models is well if it says so.
-pub(super) fn well(reply: &Response<Bytes>) -> Result<(), AskError> {
+/// Whether the upstream is well, and the models that it names. One that has no list of them is well if it says so.
+pub(super) fn well(reply: &Response<Bytes>) -> Result<Option<Vec<String>>, AskError> {
     match reply.status().as_u16() {
-        200..300 | 404 | 405 => Ok(()),
+        200..300 => Ok(models(reply)),
+        404 | 405 => Ok(None),
         _ => Err(unanswered(reply)),
     }
+}
+
+/// The names in a list of models, if that is what this is: all of it, or it tells nothing.
+fn models(reply: &Response<Bytes>) -> Option<Vec<String>> {
+    let page = Object::parse(reply.body())?;
+    let whole = !page.flag("has_more").unwrap_or(false);
+    let items = page.items("data").filter(|_| whole)?;
+    items.into_iter().map(|item| Object::of(item)?.text("id")).collect()
 }
 
 /// A failed job that is told with an error status, if that is what this is.

@@ -175,7 +175,7 @@ impl Provider for Profile {
         Ok(call(request, move |reply| paid::accepted(&profile, &reply).map(|accepted| accepted.upstream_id)))
     }
 
-    fn ping(&self, endpoint: &Endpoint, proof: &Proof<'_>) -> Call<Result<(), AskError>> {
+    fn ping(&self, endpoint: &Endpoint, proof: &Proof<'_>) -> Call<Result<Option<Vec<String>>, AskError>> {
         call(request::about(self, endpoint, proof, Method::GET, "/models"), |reply| free::well(&reply))
     }
 }

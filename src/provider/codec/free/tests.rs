@@ -100,7 +100,7 @@ fn a_deletion_is_done_refused_or_tried_again() {
 #[test]
 fn an_upstream_is_well_if_it_answers_us() {
     for status in [200, 204, 404, 405] {
-        assert_eq!(well(&reply(status, "")), Ok(()), "{status}");
+        assert_eq!(well(&reply(status, "")), Ok(None), "{status}");
     }
     assert_eq!(well(&reply(401, "")), Err(AskError::Credential));
     let mut busy = reply(429, "");
@@ -108,5 +108,20 @@ fn an_upstream_is_well_if_it_answers_us() {
     assert_eq!(well(&busy), Err(AskError::RateLimited { retry_after_secs: Some(5) }));
     for status in [301, 500, 503] {
         assert!(matches!(well(&reply(status, "")), Err(AskError::Transient(_))), "{status}");
+    }
+}
+
+#[test]
+fn an_upstream_that_lists_its_models_names_them_all_or_none() {
+    for (body, names) in [
+        (r#"{"object":"list","data":[{"id":"sora-2","object":"model"},{"id":"veo3"}]}"#, Some(vec!["sora-2", "veo3"])),
+        (r#"{"data":[]}"#, Some(vec![])),
+        (r#"{"data":[{"id":"sora-2"},{"name":"veo3"}]}"#, None),
+        (r#"{"data":[{"id":"sora-2"}],"has_more":true}"#, None),
+        (r#"{"models":["sora-2"]}"#, None),
+        ("pong", None),
+    ] {
+        let names = names.map(|names| names.into_iter().map(str::to_owned).collect());
+        assert_eq!(well(&reply(200, body)), Ok(names), "{body}");
     }
 }
