@@ -3,6 +3,7 @@
 //! Exit codes are an interface: 0 done, 1 the thing asked about is wrong (a policy with faults, a
 //! gateway that is unwell), 2 the command line is.
 
+mod check;
 mod demo;
 mod desk;
 pub mod estimate;
@@ -21,18 +22,15 @@ pub mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::boot;
-use crate::certificates;
 use crate::clock::Clock;
 use crate::plan::Moment;
-use crate::policy::load::{LoadError, load, load_to_serve, read_text};
-use crate::policy::sunset::sunset_warnings;
+use crate::policy::load::{LoadError, load};
 use crate::policy::{Policy, schema};
 
 /// A gateway for asynchronous video generation that speaks OpenAI's /v1/videos.
@@ -47,8 +45,8 @@ pub struct Args {
 enum Command {
     /// Run the gateway (also what `filmgate` alone does).
     Serve(serve::ServeArgs),
-    /// Check a policy file: every fault with its place and remedy. Exit code 0 or 1.
-    Check(CheckArgs),
+    /// Check a policy file: every fault with its place and remedy. Exit code 0, 1 for faults, or 2 for a file that cannot be read.
+    Check(check::CheckArgs),
     /// A gateway with the simulator behind it makes one clip and stays up to be looked at.
     Demo(demo::DemoArgs),
     /// Run the provider simulator alone.
@@ -90,16 +88,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct CheckArgs {
-    /// The policy file.
-    #[arg(default_value = "gateway.toml")]
-    file: PathBuf,
-    /// Print the faults as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Runs the command line that the process was started with.
 pub fn main() -> ExitCode {
     let args = Args::parse();
@@ -115,7 +103,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(args),
-        Command::Check(args) => check(&args),
+        Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Key(args) => key::run(&args),
@@ -139,33 +127,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Healthcheck { admin } => serve::healthcheck(admin),
-    }
-}
-
-fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    match read_text(&args.file).and_then(|text| load_to_serve(&args.file, &text, None)) {
-        Ok(policy) => {
-            let certificates = certificates::warnings(&policy, Clock::default().now());
-            let sunsets = sunset_warnings(&policy, Clock::default().now().utc_date(), policy.alerts.sunset_days);
-            let warnings: Vec<&String> = policy.warnings.iter().chain(&certificates).chain(&sunsets).collect();
-            if args.json {
-                return print(&format!("{:#}\n", serde_json::json!({ "faults": [], "warnings": warnings })));
-            }
-            for warning in warnings {
-                eprintln!("warning: {warning}");
-            }
-            let (routes, rules, tenants) = (policy.routes.len(), policy.rules.len(), policy.tenants.len());
-            print(&format!("{}: sound ({routes} routes, {rules} rules, {tenants} tenants)\n", args.file.display()))
-        }
-        Err(LoadError::Faults(faults)) if args.json => {
-            print(&format!("{:#}\n", serde_json::json!(faults)))?;
-            Ok(ExitCode::FAILURE)
-        }
-        Err(LoadError::Faults(faults)) => {
-            eprintln!("{}", faults.render(std::io::stderr().is_terminal()));
-            Ok(ExitCode::FAILURE)
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -51,17 +51,53 @@ fn check_passes_what_is_shipped_and_explains_what_is_wrong() {
     std::fs::write(folder.0.join("bad.toml"), bad).unwrap();
     let told = run(&folder, &["check", "bad.toml"]);
     assert_eq!((told.status.code(), out(&told)), (Some(1), ""));
-    for part in ["there is no provider \"simulatr\"", "bad.toml:", "^^^", "did you mean `simulator`?", "faults"] {
+    for part in ["there is no provider \"simulatr\"", "bad.toml:", "^^^", "did you mean `simulator`?", "bad.toml: 1 fault\n"] {
         assert!(err(&told).contains(part), "{part}: {}", err(&told));
     }
     let told = run(&folder, &["check", "bad.toml", "--json"]);
     assert_eq!(told.status.code(), Some(1));
     let faults = parsed(&told)["faults"].as_array().unwrap().clone();
+    assert_eq!((faults.len(), faults[0]["path"].as_str(), faults[0]["column"].as_u64()), (1, Some("routes.simulator.provider"), Some(12)));
     assert!(faults.iter().all(|fault| fault["line"].as_u64() > Some(0) && fault["remedy"].is_string()), "{faults:?}");
 
     let told = run(&folder, &["check", "nowhere.toml"]);
-    assert_eq!(told.status.code(), Some(1));
+    assert_eq!(told.status.code(), Some(2));
     assert!(err(&told).contains("nowhere.toml"), "{}", err(&told));
+}
+
+#[test]
+fn check_takes_as_many_files_as_a_hook_passes_and_the_worst_decides() {
+    let folder = shipped();
+    let secret = "[routes.r]\nprovider = \"openai\"\napi_key = \"env:NOBODY_SETS_THIS\"\nmodels.sora-2 = { seconds = [4], price = \"0.10\" }\n\
+                  [store]\nurl = \"env:NOR_THIS\"\n[tenants.t]\nwebhook = { url = \"https://e.example/\", secret = \"file:nowhere\" }\n";
+    for (name, text) in [
+        ("bad.toml", "routes = 1"),
+        ("secret.toml", secret),
+        ("binary.toml", "\u{0}"),
+        ("warned.toml", "[routes.r]\nprovider = \"simulator\""),
+    ] {
+        std::fs::write(folder.0.join(name), text).unwrap();
+    }
+    std::fs::write(folder.0.join("latin.toml"), b"# caf\xe9\n").unwrap();
+    for (files, code) in [
+        (&["gateway.toml", "warned.toml"][..], 0),
+        (&["gateway.toml", "bad.toml", "warned.toml"], 1),
+        (&["secret.toml"], 1),
+        (&["secret.toml", "--no-secrets"], 0),
+        (&["latin.toml"], 1),
+        (&["binary.toml"], 1),
+        (&["bad.toml", "nowhere.toml"], 2),
+        (&["gateway.toml", "--deny-warnings"], 0),
+        (&["warned.toml", "--deny-warnings"], 1),
+    ] {
+        let told = run(&folder, &[&["check"], files].concat());
+        assert_eq!(told.status.code(), Some(code), "{files:?}: {}", err(&told));
+        let told = run(&folder, &[&["check", "--json"], files].concat());
+        let lines: Vec<Value> = out(&told).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), files.iter().filter(|file| file.ends_with(".toml")).count(), "{files:?}");
+        assert!(lines.iter().all(|line| line["file"].is_string() && (line["faults"].is_array() || line["error"].is_string())), "{lines:?}");
+        assert_eq!((told.status.code(), err(&told)), (Some(code), ""), "{files:?}");
+    }
 }
 
 #[test]

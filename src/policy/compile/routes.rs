@@ -37,7 +37,10 @@ pub(super) fn compile(file: &BTreeMap<Placed<String>, file::Route>, pass: &mut P
     let mut routes = BTreeMap::new();
     for (name, written) in file.iter().take(ROUTES_MAX) {
         pass.offered.extend(written.models.keys().map(|model| model.value.clone()));
-        if let Some(route) = route(name, written, pass) {
+        let route = route(name, written, pass);
+        // One that offers what its provider offers, and names none: which models those would be is not known.
+        pass.routes_unread |= route.is_none() && written.models.is_empty();
+        if let Some(route) = route {
             pass.offered.extend(route.models.keys().map(|model| model.as_str().to_owned()));
             routes.insert(route.name.clone(), Arc::new(route));
         }
