@@ -76,9 +76,7 @@ fn sound(request: &Request<Incoming>) -> Result<(), Refusal> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    if request.version() != Version::HTTP_2 && headers.get_all(HOST).iter().count() != 1 {
-        return Err(Refusal::Malformed("A request has exactly one Host header."));
-    }
+    names_one_host(request)?;
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return Err(Refusal::Malformed("A request has Content-Length or Transfer-Encoding, not both."));
     }
@@ -96,6 +94,17 @@ fn sound(request: &Request<Incoming>) -> Result<(), Refusal> {
         return Err(Refusal::NoSuchPath);
     }
     Ok(())
+}
+
+/// Whom a request is for it says once; HTTP/2 has a place of its own for that, beside which Host may repeat it.
+fn names_one_host(request: &Request<Incoming>) -> Result<(), Refusal> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let place = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    match (hosts.next(), hosts.next(), place) {
+        (Some(_), None, None) | (None, None, Some(_)) => Ok(()),
+        (Some(host), None, Some(place)) if host.as_bytes().eq_ignore_ascii_case(place.as_str().as_bytes()) => Ok(()),
+        _ => Err(Refusal::Malformed("A request names exactly one host, by its Host header.")),
+    }
 }
 
 /// The path's segments below `/v1`, `/openai/v1` or `/openai`.

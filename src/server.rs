@@ -10,6 +10,7 @@ mod linger;
 mod seats;
 mod secured;
 mod stall;
+mod stay;
 
 use std::convert::Infallible;
 use std::io;
@@ -20,7 +21,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, ready};
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
@@ -32,6 +35,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
@@ -48,6 +52,7 @@ use linger::Lingering;
 pub use seats::open_as_many_files_as_allowed;
 use secured::Tls;
 use stall::Stalling;
+use stay::{Stay, Taken};
 
 /// After an accept failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -70,12 +75,14 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Until it takes something of what is written; who takes nothing for so long has gone.
     pub write: Duration,
+    /// From its first byte on, all together: then it ends with the request that is under way.
+    pub age: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { first_byte: secs(10), head: secs(10), idle: secs(60), write: secs(60) }
+        Self { first_byte: secs(10), head: secs(10), idle: secs(60), write: secs(60), age: secs(3_600) }
     }
 }
 
@@ -240,7 +247,7 @@ where
             .max_headers(HEADERS_MAX)
             .max_header_size(HEADER_BYTES_MAX)
             .max_buf_size(HEADER_BYTES_MAX * 2)
-            .serve_connection(io, believing(verdict, rim))
+            .serve_connection(io, believing(verdict, rim, timeouts.age))
     );
     tokio::select! {
         ended = connection.as_mut() => ended,
@@ -252,15 +259,27 @@ where
 }
 
 /// What answers the requests of one connection that the guard does not object to.
-fn believing(verdict: Verdict, rim: Rim) -> impl HyperService<Request<Incoming>, Response = Reply, Error = Infallible, Future: Send> {
-    let (path, requests) = (TowerToHyperService::new(rim), AtomicU64::new(0));
+fn believing(
+    verdict: Verdict,
+    rim: Rim,
+    age: Duration,
+) -> impl HyperService<Request<Incoming>, Response = Reply, Error = Infallible, Future: Send> {
+    let (path, requests, ends_at) = (TowerToHyperService::new(rim), AtomicU64::new(0), Instant::now() + stay::age(age));
     service_fn(move |request| {
         // Requests of a connection come in the order in which the guard read them.
-        match verdict.against(requests.fetch_add(1, Ordering::Relaxed)) {
-            None => Either::Left(path.call(request)),
+        let number = requests.fetch_add(1, Ordering::Relaxed);
+        let is_last = number + 1 >= stay::REQUESTS_MAX || Instant::now() >= ends_at;
+        match verdict.against(number) {
+            None => Either::Left(path.call(request).map_ok(move |reply| if is_last { closing(reply) } else { reply })),
             Some(objection) => Either::Right(ready(Ok(misframed(objection)))),
         }
     })
+}
+
+/// The connection ends with this answer.
+fn closing(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    reply
 }
 
 /// The answer to a request that no handler may see; the connection ends with it.
@@ -273,25 +292,53 @@ async fn over_h2<S>(stream: S, rim: Rim, timeouts: Timeouts, stop: CancellationT
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let stay = Stay::new(timeouts);
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(100)
             .initial_stream_window_size(64 * 1024)
             .initial_connection_window_size(1024 * 1024)
+            .max_frame_size(16 * 1024)
             .max_header_list_size(16 * 1024)
+            .max_send_buf_size(256 * 1024)
+            .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(100)
             .keep_alive_interval(timeouts.idle)
             .keep_alive_timeout(timeouts.first_byte)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(rim))
+            .serve_connection(TokioIo::new(stream), staying(stay.clone(), rim))
     );
-    tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut looks = tokio::time::interval(stay.every());
+    let mut is_leaving = false;
+    loop {
+        let verdict = tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled(), if !is_leaving => stay::Verdict::Leaves,
+            () = stay.out.notified() => stay::Verdict::Out,
+            now = looks.tick() => stay.verdict(now),
+        };
+        match verdict {
+            stay::Verdict::Stays => {}
+            stay::Verdict::Leaves => {
+                is_leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            stay::Verdict::Out => return Ok(()),
         }
     }
+}
+
+/// What answers the requests of one HTTP/2 connection, and sees that the answers are taken.
+fn staying(
+    stay: Arc<Stay>,
+    rim: Rim,
+) -> impl HyperService<Request<Incoming>, Response = Response<impl Body<Data = Bytes, Error = BodyError>>, Error = Infallible, Future: Send>
+{
+    let path = TowerToHyperService::new(rim);
+    service_fn(move |request| {
+        let stream = stay.stream();
+        path.call(request).map_ok(move |reply| reply.map(|body| Taken::new(body, stream)))
+    })
 }
 
 #[cfg(test)]

@@ -218,7 +218,8 @@ async fn closed_after(address: SocketAddr, sent: &[u8]) -> Duration {
 #[tokio::test]
 async fn who_keeps_us_waiting_is_hung_up_on() {
     let ms = Duration::from_millis;
-    let listener = Listener::start(Timeouts { first_byte: ms(200), head: ms(300), idle: ms(900), write: ms(900) }).await;
+    let listener =
+        Listener::start(Timeouts { first_byte: ms(200), head: ms(300), idle: ms(900), write: ms(900), ..Timeouts::default() }).await;
     let is_about = |took: Duration, expected: Duration| took + ms(20) >= expected && took < expected + ms(500);
 
     let silent = closed_after(listener.address, b"").await;
