@@ -154,6 +154,7 @@ fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
         price: PRICE,
         booking: Booking::at(Account::Route(route), None, at),
         in_flight_max: None,
+        tenant_in_flight_max: None,
         at,
         due_at: at.after(Duration::from_secs(60)),
     };

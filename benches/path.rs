@@ -107,6 +107,7 @@ fn render(policy: &Policy, id: JobId) {
         error: None,
         output_url: Some(&url),
         route: None,
+        queue: None,
     };
     measure("render the video's JSON", || show_video(&view));
 }

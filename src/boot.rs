@@ -22,6 +22,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
 use crate::gateway::Gateway;
+use crate::hall::Hall;
 use crate::halting::Halting;
 use crate::health::Health;
 use crate::limits::Limits;
@@ -124,6 +125,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         outbox: Outbox::default(),
         doorbells: Doorbells::default(),
         probes: Probes::default(),
+        hall: Hall::default(),
         due: Notify::new(),
         body_kib: Semaphore::new(BODY_KIB),
     });

@@ -6,6 +6,7 @@
 //! Runs in a task of its own, because the client may hang up and the money may not.
 
 pub mod keyed;
+mod line;
 mod turned;
 
 use std::io;
@@ -20,17 +21,17 @@ use crate::crash;
 use crate::emergency::{Emergency, Entry};
 use crate::gateway::Gateway;
 use crate::health::Question;
-use crate::id::{AttemptId, JobId, ModelName};
+use crate::id::{AttemptId, JobId, RouteName};
 use crate::job::{Event, State, step};
 use crate::metrics::{AttemptOutcome, UpstreamCall};
 use crate::money::MicroUsd;
+use crate::order::{Parts, Ties};
 use crate::owing;
 use crate::plan::{Candidate, Plan, submission};
-use crate::policy::Route;
+use crate::policy::{Queue, Route};
 use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmitError};
 use crate::refusal::{CapOf, Refusal};
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
-use crate::video::Wish;
 use turned::{FULL_WAIT, Turned};
 
 /// How long the outcome of a paid request is held on to while the database does not take it.
@@ -39,39 +40,62 @@ const WRITE_DOWN_FOR: Duration = Duration::from_secs(30);
 /// A wish that was planned and may now cost money.
 #[derive(Debug)]
 pub struct Order {
-    /// What is written down.
-    pub job: NewJob,
-    /// Written down already, by an earlier sending whose process died between two routes.
-    pub reserved: Option<Arc<Job>>,
+    /// What is made of it, or was.
+    pub subject: Subject,
     /// Whom to ask.
     pub plan: Plan,
     /// What to ask for.
     pub parts: Parts,
-    /// When the request came in.
+    /// What ties it to a route, whatever is planned.
+    pub ties: Ties,
+    /// Whether it may wait while everybody is full. One that comes out of the line goes back there in any case.
+    pub queue: Option<Queue>,
+    /// A route that has counted it among its creates of this minute already.
+    pub admitted: Option<RouteName>,
+    /// How many jobs its tenant may have in flight.
+    pub tenant_in_flight_max: Option<u32>,
+    /// When the request came in, or the job out of the line.
     pub begun: Instant,
 }
 
-impl Order {
-    /// The job's id.
-    pub fn id(&self) -> JobId {
-        self.job.id
-    }
+/// What an order is for.
+#[derive(Debug)]
+pub enum Subject {
+    /// A job that is still to be written down.
+    New(Box<NewJob>),
+    /// One that is `reserved`, because an earlier sending's process died between two routes, or that stands in line.
+    Known(Arc<Job>),
 }
 
-/// What a submission is made of, beside what the candidate decides.
-#[derive(Debug)]
-pub struct Parts {
-    /// The wish as parsed.
-    pub wish: Wish,
-    /// The upstream's id of the clip it is made from.
-    pub source: Option<String>,
-    /// The upstream's ids of its characters.
-    pub characters: Vec<String>,
+impl Subject {
+    /// The job's id.
+    pub fn id(&self) -> JobId {
+        match self {
+            Self::New(job) => job.id,
+            Self::Known(job) => job.id,
+        }
+    }
+
+    fn ceiling(&self) -> MicroUsd {
+        match self {
+            Self::New(job) => job.ceiling,
+            Self::Known(job) => job.ceiling,
+        }
+    }
+
+    fn known(&self) -> Option<&Arc<Job>> {
+        match self {
+            Self::New(_) => None,
+            Self::Known(job) => Some(job),
+        }
+    }
 }
 
 /// Asks the routes. `on_disk` is told once the job is durable; the result comes when its outcome is known.
 pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<Job>>) -> Result<Arc<Job>, Refusal> {
-    let (mut on_disk, mut job) = (Some(on_disk), order.reserved.clone());
+    let mut on_disk = Some(on_disk);
+    let mut job = order.subject.known().cloned();
+    let in_line = job.as_ref().is_some_and(|job| job.state == State::Waiting);
     let mut turned = Turned::default();
     let mut waited = Duration::ZERO;
     let mut before = None;
@@ -80,20 +104,19 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         if gw.halting.why_now(&*gw.store).await.is_some() {
             break;
         }
-        if !may_be_asked(gw, &order.plan.model, candidate, &mut turned) {
+        if !may_be_asked(gw, &order, in_line, candidate, &mut turned) {
             continue;
         }
-        let attempt = new_attempt(gw, candidate);
         crash::point("before_hold");
-        let opened = match &job {
-            None => gw.store.open_job(order.job.clone(), attempt).await,
-            Some(job) => gw.store.open_attempt(job, attempt).await,
-        };
-        let submitting = match opened {
+        let submitting = match open(gw, &order, job.as_ref(), candidate).await {
             Ok(job) => job,
             Err(OpenError::RouteFull { .. }) => {
                 turned.full(candidate, FULL_WAIT);
                 continue;
+            }
+            Err(OpenError::TenantFull { in_flight }) if in_line || order.queue.is_some() => {
+                turned.tenant_full(in_flight);
+                break;
             }
             Err(OpenError::OverBudget { booking, .. }) if matches!(booking.account, Account::Route(_)) => {
                 owing::refused(gw, &booking).await;
@@ -101,8 +124,8 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
                 continue;
             }
             // Between two routes another sending of the same wish took it on: what it finds out is the answer.
-            Err(OpenError::Moved) if job.is_some() => return taken_on(gw, &order.job).await,
-            Err(error) => return Err(turn_down(gw, error, order.job.ceiling).await),
+            Err(OpenError::Moved) if let Some(job) = &job => return taken_on(gw, job).await,
+            Err(error) => return Err(turn_down(gw, error, order.subject.ceiling()).await),
         };
         crash::point("after_hold");
         if let Some(on_disk) = on_disk.take() {
@@ -123,6 +146,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         }
         let after = write_down(gw, submitting, event, facts).await?;
         crash::point("after_id");
+        line::heed(gw, candidate, &answer, in_line);
         match answer {
             Err(SubmitError::Rejected(rejection)) => return Err(Refusal::Rejected(rejection)),
             Err(SubmitError::NotSent(_) | SubmitError::Withheld(_) | SubmitError::Refused { .. }) => turned.asked(candidate, &answer),
@@ -135,14 +159,36 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
     }
 
     turned.halted(gw.halting.why());
+    taken_by_nobody(gw, &order, in_line, job, turned).await
+}
+
+async fn open(gw: &Gateway, order: &Order, job: Option<&Arc<Job>>, candidate: &Candidate) -> Result<Arc<Job>, OpenError> {
+    let attempt = new_attempt(gw, candidate, order.tenant_in_flight_max);
+    match (job, &order.subject) {
+        (None, Subject::New(new)) => gw.store.open_job(NewJob::clone(new), attempt).await,
+        (Some(job), _) | (None, Subject::Known(job)) => gw.store.open_attempt(job, attempt).await,
+    }
+}
+
+/// What becomes of an order that none of its routes took: it stands in line if it may, and is refused if not.
+async fn taken_by_nobody(gw: &Gateway, order: &Order, in_line: bool, job: Option<Arc<Job>>, turned: Turned) -> Result<Arc<Job>, Refusal> {
+    if in_line || (order.queue.is_some() && turned.is_worth_waiting()) {
+        match line::stand(gw, order, job.as_ref()).await {
+            Ok(job) => return Ok(job),
+            // As many wait as may: then it is refused as if there were no line.
+            Err(OpenError::LineFull { .. }) => {}
+            Err(OpenError::Moved) if let Some(job) = &job => return taken_on(gw, job).await,
+            Err(error) => return Err(turn_down(gw, error, order.subject.ceiling()).await),
+        }
+    }
     if let Some(job) = job {
         write_down(gw, job, Event::Exhausted, Facts { error: Some(turned.error()), ..Facts::default() }).await?;
     }
-    Err(turned.refusal(&order.plan.model, order.job.ceiling))
+    Err(turned.refusal(&order.plan.model, order.subject.ceiling()))
 }
 
 /// The job as whoever goes on with it has it.
-async fn taken_on(gw: &Gateway, job: &NewJob) -> Result<Arc<Job>, Refusal> {
+async fn taken_on(gw: &Gateway, job: &Job) -> Result<Arc<Job>, Refusal> {
     let now = gw.store.job(&job.tenant, job.id).await?.filter(|now| now.state != State::Released);
     now.ok_or(Refusal::NoRoute { why: "another sending asked everybody else".to_owned(), wait: FULL_WAIT })
 }
@@ -154,16 +200,16 @@ fn in_order<'a>(gw: &Gateway, plan: &'a Plan) -> impl Iterator<Item = &'a Candid
     well.into_iter().chain(resting)
 }
 
-/// Whether a candidate has the model, and its account room for one more request this minute, which is then taken.
-fn may_be_asked(gw: &Gateway, model: &ModelName, candidate: &Candidate, turned: &mut Turned) -> bool {
-    if gw.health.is_gone(&candidate.route, model) {
+/// Whether a candidate has the model, and it is the order's turn there, with one more request this minute, which is then taken.
+fn may_be_asked(gw: &Gateway, order: &Order, in_line: bool, candidate: &Candidate, turned: &mut Turned) -> bool {
+    if gw.health.is_gone(&candidate.route, &order.plan.model) {
         turned.gone(candidate);
         return false;
     }
-    gw.limits.take(&candidate.route).inspect_err(|limited| turned.full(candidate, limited.wait)).is_ok()
+    line::admits(gw, order, in_line, &candidate.route).inspect_err(|wait| turned.full(candidate, *wait)).is_ok()
 }
 
-fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
+fn new_attempt(gw: &Gateway, candidate: &Candidate, tenant_in_flight_max: Option<u32>) -> NewAttempt {
     let (route, at) = (&candidate.route, gw.clock.now());
     NewAttempt {
         id: AttemptId::mint(),
@@ -174,6 +220,7 @@ fn new_attempt(gw: &Gateway, candidate: &Candidate) -> NewAttempt {
         price: candidate.price,
         booking: Booking::at(Account::Route(route.name.clone()), route.budget.as_ref(), at),
         in_flight_max: route.limits.in_flight,
+        tenant_in_flight_max,
         at,
         due_at: at.after(route.submit_timeout).after(route.poll.late),
     }
@@ -360,7 +407,7 @@ async fn turn_down(gw: &Gateway, error: OpenError, ceiling: MicroUsd) -> Refusal
     }
     match error {
         OpenError::TenantFull { in_flight } => Refusal::TenantFull { in_flight },
-        OpenError::RouteFull { .. } => Refusal::RoutesFull { wait: FULL_WAIT },
+        OpenError::RouteFull { .. } | OpenError::LineFull { .. } => Refusal::RoutesFull { wait: FULL_WAIT },
         OpenError::OverBudget { booking, left } => match &booking.account {
             Account::Tenant(name) => Refusal::OverBudget { ceiling, left: Some(left), whose: CapOf::Tenant(name.clone()) },
             Account::Gateway | Account::Route(_) => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },

@@ -32,6 +32,12 @@ pub fn expected(seconds: Seconds, size: Size) -> Expected {
     }
 }
 
+/// How long an ordinary clip takes: eight seconds at 720p.
+pub fn usual() -> Duration {
+    let (_, least, most) = AT_720P[1];
+    Duration::from_secs(u64::from(least.midpoint(most)))
+}
+
 /// The value at `x` on the line through the rows, kept to the nearest segment's slope outside them.
 fn along(rows: [(u32, u32); 3], x: u32) -> u32 {
     let ((x0, y0), (x1, y1)) = if x <= rows[1].0 { (rows[0], rows[1]) } else { (rows[1], rows[2]) };
@@ -45,8 +51,20 @@ fn along(rows: [(u32, u32); 3], x: u32) -> u32 {
 ///
 /// SDKs read this once, on their first poll, and keep it.
 pub fn poll_after(expected: Expected, elapsed: Duration, speed: u32) -> Duration {
-    let most = Duration::from_secs(u64::from(expected.most_secs)) / speed.max(1);
-    (most.saturating_sub(elapsed) / 8).clamp(Duration::from_millis(500), Duration::from_secs(8))
+    an_eighth(whole(expected, speed).saturating_sub(elapsed))
+}
+
+/// The same for a job that stands in line for `starts_in` yet.
+pub fn poll_after_line(expected: Expected, starts_in: Duration, speed: u32) -> Duration {
+    an_eighth(whole(expected, speed) + starts_in)
+}
+
+fn whole(expected: Expected, speed: u32) -> Duration {
+    Duration::from_secs(u64::from(expected.most_secs)) / speed.max(1)
+}
+
+fn an_eighth(left: Duration) -> Duration {
+    (left / 8).clamp(Duration::from_millis(500), Duration::from_secs(8))
 }
 
 #[cfg(test)]

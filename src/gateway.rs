@@ -14,6 +14,7 @@ use crate::certificates::Certificates;
 use crate::clock::{Clock, Timestamp};
 use crate::doorbells::Doorbells;
 use crate::emergency::Emergency;
+use crate::hall::Hall;
 use crate::halting::Halting;
 use crate::health::Health;
 use crate::limits::Limits;
@@ -79,6 +80,8 @@ pub struct Gateway {
     pub doorbells: Doorbells,
     /// What was found out by probes, and which are under way.
     pub probes: Probes,
+    /// What is remembered of those who stand in line.
+    pub hall: Hall,
     /// Rings when a job may be due earlier than the poller expects.
     pub due: Notify,
     /// Kibibytes of request bodies that may be in memory at a time.

@@ -12,6 +12,8 @@ use std::str::FromStr;
 pub enum State {
     /// Money is held, nothing is sent, nothing is being sent.
     Reserved,
+    /// Money is held, nothing is sent; it stands in line until somebody has room.
+    Waiting,
     /// An attempt is on disk; its request may be on the wire.
     Submitting,
     /// An attempt may or may not have been accepted.
@@ -32,8 +34,9 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of a life.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Reserved,
+        Self::Waiting,
         Self::Submitting,
         Self::Unknown,
         Self::Accepted,
@@ -48,6 +51,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reserved => "reserved",
+            Self::Waiting => "waiting",
             Self::Submitting => "submitting",
             Self::Unknown => "unknown",
             Self::Accepted => "accepted",
@@ -69,9 +73,15 @@ impl State {
         matches!(self, Self::Submitting | Self::Unknown | Self::Accepted | Self::Running)
     }
 
-    /// Whether the job takes one of its tenant's in-flight places: until its client is told that it ended.
-    pub const fn is_awaited(self) -> bool {
+    /// Whether the job takes one of its tenant's in-flight places. One that stands in line takes none: the line has
+    /// bounds of its own.
+    pub const fn has_tenants_place(self) -> bool {
         matches!(self, Self::Reserved) || self.is_in_flight()
+    }
+
+    /// Whether its client waits for it, and has not been told that it ended.
+    pub const fn is_awaited(self) -> bool {
+        matches!(self, Self::Waiting) || self.has_tenants_place()
     }
 }
 
@@ -99,6 +109,10 @@ impl FromStr for State {
 pub enum Event {
     /// An attempt was written down, before its first byte leaves.
     Attempted,
+    /// Nobody has room for it at present, and it may wait.
+    Lined,
+    /// It stood in line for as long as it may.
+    Expired,
     /// The upstream gave it an id.
     Accepted,
     /// This route will not have it and nobody was paid: another may be asked.
@@ -132,8 +146,10 @@ pub enum Event {
 #[cfg(test)]
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Attempted,
+        Self::Lined,
+        Self::Expired,
         Self::Accepted,
         Self::TurnedAway,
         Self::Rejected,
@@ -202,8 +218,10 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
     use {Event as E, Hold as H, State as S};
 
     let (to, hold) = match (from, event) {
-        (S::Reserved, E::Attempted) => (S::Submitting, H::Keep),
-        (S::Reserved, E::Exhausted | E::Rejected) => (S::Released, H::Release),
+        (S::Reserved | S::Waiting, E::Attempted) => (S::Submitting, H::Keep),
+        (S::Reserved, E::Lined) => (S::Waiting, H::Keep),
+        (S::Reserved | S::Waiting, E::Exhausted | E::Rejected) => (S::Released, H::Release),
+        (S::Waiting, E::Expired) => (S::Released, H::Release),
 
         (S::Submitting, E::Unclear) => (S::Unknown, H::Keep),
         (S::Submitting | S::Unknown, E::Accepted | E::Queued) => (S::Accepted, H::Keep),

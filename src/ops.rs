@@ -107,6 +107,7 @@ async fn swapped(gw: &Arc<Gateway>, changes: &[String]) {
 fn tell(gw: &Gateway, policy: &Policy) {
     gw.limits.retain(policy);
     gw.doorbells.retain(|route| policy.route_of(route).is_some());
+    gw.hall.retain(|route| policy.routes.contains_key(route));
     gw.health.retain(policy);
     gw.metrics.policy_loaded(policy, gw.clock.now());
 }

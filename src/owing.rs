@@ -25,6 +25,9 @@ pub async fn apply(gw: &Gateway, job: &Job, step: Step, mut facts: Facts) -> Res
         error!(job.id = %job.id, why, "the books contradict themselves: nothing of this step is written, nobody else is asked to make the job, and its money stays held; compare them with a backup");
     }
     let job = written?;
+    if step.from.is_in_flight() && !step.to.is_in_flight() {
+        gw.hall.freed(&job.route);
+    }
     if owes {
         gw.outbox.ring();
     }

@@ -160,6 +160,11 @@ impl MediaType {
         }
     }
 
+    /// The type that a media type's name means.
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Jpeg, Self::Png, Self::Webp, Self::Mp4].into_iter().find(|media_type| media_type.as_str() == text)
+    }
+
     /// A file name that tells the type, for upstreams that look at names.
     pub const fn file_name(self) -> &'static str {
         match self {

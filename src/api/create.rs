@@ -21,14 +21,15 @@ use super::resend::{Earlier, Sending};
 use super::view;
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
-use crate::dispatch::{Order, Parts, dispatch};
+use crate::dispatch::{Order, Subject, dispatch};
 use crate::gateway::Gateway;
 use crate::id::{JobId, RouteName};
 use crate::job::State;
 use crate::limits::Passed;
 use crate::money::MicroUsd;
+use crate::order::{Parts, Ties};
 use crate::plan::{InOrder, Moment, Pin, Plan, Reasons, may_process, offered, plan};
-use crate::policy::{Policy, Tenant};
+use crate::policy::{Policy, Queue, Tenant};
 use crate::price;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -111,7 +112,7 @@ async fn make(
     let known = Known { fingerprint, idempotency_key: sending.key.clone() };
     let mut order = order(gw, caller, wish, begun, known, reserved).await?;
     guarding::moderate(gw, caller, &mut order).await?;
-    let answering = gw.sendings.answering(&caller.tenant.name, fingerprint, order.id());
+    let answering = gw.sendings.answering(&caller.tenant.name, fingerprint, order.subject.id());
     let made = detached(gw, order, caller.policy.defaults.answer_after).await;
     answering.answered();
     match made {
@@ -187,8 +188,8 @@ async fn order(
     if plan.candidates.is_empty() {
         return Err(Refusal::ModelGone { model, why: "nobody who may make it has it any more".to_owned() });
     }
-    if let Some(route) = lives_on {
-        plan.pass_over(|candidate| (candidate.route.name != route).then(|| format!("has none of the characters, which are on {route}")));
+    if let Some(route) = &lives_on {
+        plan.pass_over(|candidate| (candidate.route.name != *route).then(|| format!("has none of the characters, which are on {route}")));
     }
     let parts = Parts { source: source.and_then(|job| job.upstream_id.clone()), characters, wish };
     if let Some(job) = &reserved {
@@ -206,8 +207,14 @@ async fn order(
     }
     let (revision, routes, passed_over) = (&caller.policy.revision, InOrder(&plan), Reasons(&plan));
     info!(job.id = %id, revision, rule = plan.rule, %routes, %passed_over, "planned");
-    let job = new_job(caller, id, at, &plan, &parts, known, caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds)));
-    Ok(Order { job, reserved, plan, parts, begun })
+    let charge = caller.tenant.charge.and_then(|charge| price::charge(charge, first.seconds));
+    let subject = match reserved {
+        Some(job) => Subject::Known(job),
+        None => Subject::New(new_job(caller, id, at, &plan, &parts, known, charge).into()),
+    };
+    let queue = Queue::of(plan.rule.and_then(|index| caller.policy.rules.get(index)), &caller.tenant);
+    let tenant_in_flight_max = caller.tenant.limits.in_flight;
+    Ok(Order { subject, plan, parts, ties: Ties { pin, lives_on }, queue, admitted: None, tenant_in_flight_max, begun })
 }
 
 /// The tenant's own finished job that a clip is made from.

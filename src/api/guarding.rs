@@ -10,7 +10,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::intake::Caller;
-use crate::dispatch::Order;
+use crate::dispatch::{Order, Subject};
 use crate::gateway::Gateway;
 use crate::metrics::ModerationOutcome;
 use crate::moderation::Verdict;
@@ -33,7 +33,9 @@ pub fn allows(guard: &Guard, wish: &Wish) -> Result<(), Refusal> {
 /// What the moderation service says, if there is one, of an order that nobody has seen before. The time it
 /// takes is not counted as ours.
 pub async fn moderate(gw: &Gateway, caller: &Caller, order: &mut Order) -> Result<(), Refusal> {
-    let Some(moderation) = caller.policy.guard.moderation.as_ref().filter(|_| order.reserved.is_none()) else { return Ok(()) };
+    let Some(moderation) = caller.policy.guard.moderation.as_ref().filter(|_| matches!(order.subject, Subject::New(_))) else {
+        return Ok(());
+    };
     let asked = Instant::now();
     let verdict = verdict(gw, caller, moderation, &order.parts.wish).await;
     let outcome = match (&verdict, moderation.on_error) {

@@ -38,6 +38,10 @@ pub async fn list(gw: &Gateway, caller: &Caller, query: Option<&str>) -> Result<
 /// How long the client should wait before it asks again: from what this job is expected to take.
 fn poll_after_ms(gw: &Gateway, caller: &Caller, job: &Job) -> u64 {
     let speed = caller.policy.routes.get(&job.route).map_or(1, |route| if route.simulated { route.speed } else { 1 });
-    let after = eta::poll_after(eta::expected(job.seconds, job.size), gw.clock.now().since(job.created_at), speed);
+    let expected = eta::expected(job.seconds, job.size);
+    let after = match view::place(gw, job) {
+        Some(place) => eta::poll_after_line(expected, place.starts_in, speed),
+        None => eta::poll_after(expected, gw.clock.now().since(job.attempted_at), speed),
+    };
     u64::try_from(after.as_millis()).unwrap_or(u64::MAX)
 }

@@ -39,9 +39,11 @@ pub async fn remove(gw: &Arc<Gateway>, caller: &Caller, id: JobId) -> Result<Rep
     }
 }
 
-/// Ends a job that is between two routes; whether it was. Whoever was about to send it finds that it has moved.
+/// Ends a job that is between two routes or stands in line; whether it was. Whoever was about to send it finds that it has moved.
 async fn end_unsent(gw: &Gateway, tenant: &TenantName, id: JobId) -> Result<bool, Refusal> {
-    let Some(job) = gw.store.job(tenant, id).await?.filter(|job| job.state == State::Reserved) else { return Ok(false) };
+    let Some(job) = gw.store.job(tenant, id).await?.filter(|job| matches!(job.state, State::Reserved | State::Waiting)) else {
+        return Ok(false);
+    };
     let step = step(job.state, Event::Exhausted).map_err(|_| Refusal::Internal)?;
     let error = Some(JobError { code: NOT_SENT.0.to_owned(), message: NOT_SENT.1.to_owned() });
     match owing::apply(gw, &job, step, Facts { error, ..Facts::default() }).await {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::intake::Caller;
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
+use crate::hall::Place;
 use crate::job::State;
 use crate::store::Job;
-use crate::wire::{self, VideoView};
+use crate::wire::{self, QueueView, VideoView};
 
 /// How long a link to content is good for.
 const LINK_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
@@ -19,7 +20,7 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(10 * 60);
 pub fn video(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
     let now = gw.clock.now();
     let output_url = output_url(gw, caller, job, now);
-    wire::video(&view(caller, job, now, output_url.as_deref()))
+    wire::video(&view(gw, caller, job, now, output_url.as_deref()))
 }
 
 /// The public JSON of a job as it was when it was made: what a creation is answered with, however often it is
@@ -33,7 +34,7 @@ pub fn as_created(gw: &Gateway, caller: &Caller, job: &Job) -> Vec<u8> {
 pub fn list<'a>(gw: &Gateway, caller: &Caller, jobs: impl Iterator<Item = &'a Job>, has_more: bool) -> Vec<u8> {
     let now = gw.clock.now();
     let linked: Vec<(&Job, Option<String>)> = jobs.map(|job| (job, output_url(gw, caller, job, now))).collect();
-    let views: Vec<VideoView<'_>> = linked.iter().map(|(job, url)| view(caller, job, now, url.as_deref())).collect();
+    let views: Vec<VideoView<'_>> = linked.iter().map(|(job, url)| view(gw, caller, job, now, url.as_deref())).collect();
     wire::list(&views, has_more)
 }
 
@@ -53,7 +54,12 @@ pub fn is_given_up(caller: &Caller, job: &Job, now: Timestamp) -> bool {
     job.state == State::Unknown && now.since(job.attempted_at) > tell_after()
 }
 
-fn view<'a>(caller: &Caller, job: &'a Job, now: Timestamp, output_url: Option<&'a str>) -> VideoView<'a> {
+/// Where a job stands in line, if it does and that is known.
+pub fn place(gw: &Gateway, job: &Job) -> Option<Place> {
+    (job.state == State::Waiting).then(|| gw.hall.place(job.id)).flatten()
+}
+
+fn view<'a>(gw: &Gateway, caller: &Caller, job: &'a Job, now: Timestamp, output_url: Option<&'a str>) -> VideoView<'a> {
     let is_given_up = is_given_up(caller, job, now);
     let error = job.error.as_ref().map(|error| (error.code.as_str(), error.message.as_str()));
     VideoView {
@@ -70,6 +76,9 @@ fn view<'a>(caller: &Caller, job: &'a Job, now: Timestamp, output_url: Option<&'
         remixed_from: job.source.filter(|_| job.operation == "remix"),
         error: error.or(is_given_up.then_some(wire::OUTCOME_UNKNOWN)),
         output_url,
-        route: caller.tenant.show_route.then_some(job.route.as_str()),
+        // One that waits is on no route yet.
+        route: (caller.tenant.show_route && job.state != State::Waiting).then_some(job.route.as_str()),
+        queue: place(gw, job)
+            .map(|place| QueueView { position: place.position, starts_in_seconds: place.starts_in.as_secs_f64().ceil() as u64 }),
     }
 }

@@ -26,6 +26,7 @@ pub struct Turned {
     unavailable: bool,
     halted: Option<Halted>,
     gone: usize,
+    tenant_full: Option<u32>,
 }
 
 impl Turned {
@@ -33,6 +34,16 @@ impl Turned {
     pub fn full(&mut self, candidate: &Candidate, wait: Duration) {
         self.why.push(format!("{}: at its limit", candidate.route.name));
         self.full = Some(self.full.map_or(wait, |other| other.min(wait)));
+    }
+
+    /// Its tenant has as many jobs in flight as it may: so it is everywhere.
+    pub fn tenant_full(&mut self, in_flight: u32) {
+        self.tenant_full = Some(in_flight);
+    }
+
+    /// Whether somebody would take it if it came later.
+    pub fn is_worth_waiting(&self) -> bool {
+        self.halted.is_none() && (self.full.is_some() || self.tenant_full.is_some())
     }
 
     /// Its account's cap leaves too little.
@@ -78,6 +89,7 @@ impl Turned {
     pub fn refusal(self, model: &ModelName, ceiling: MicroUsd) -> Refusal {
         match self {
             Self { halted: Some(why), .. } => why.into(),
+            Self { tenant_full: Some(in_flight), .. } => Refusal::TenantFull { in_flight },
             Self { why, gone, .. } if gone > 0 && gone == why.len() => Refusal::ModelGone { model: model.clone(), why: why.join("; ") },
             Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },
             Self { capped: true, unavailable: false, .. } => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },

@@ -141,6 +141,8 @@ fn anybody() -> Tenant {
         cost_max: None,
         residency: None,
         charge: None,
+        queue: None,
+        weight: 1,
         show_route: false,
         require_idempotency_key: false,
         claim_resends: true,

@@ -25,6 +25,7 @@ mod seek;
 mod settle;
 mod sweeper;
 mod unknowns;
+mod usher;
 mod walk;
 mod watch;
 
@@ -49,6 +50,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn start(gw: &Arc<Gateway>) {
     keep(gw, "poller", poller::run);
     keep(gw, "sweeper", sweeper::run);
+    keep(gw, "usher", usher::run);
     keep(gw, "keeper", keeper::run);
     keep(gw, "notifier", notifier::run);
     keep(gw, "lookout", lookout::run);

@@ -78,7 +78,12 @@ async fn ask_for_free(gw: &Gateway, route: &Route) {
 
 async fn sweep(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), StoreError> {
     for job in gw.store.in_state(State::Reserved, &route.name).await? {
-        if is_deserted(gw, &job) {
+        let is_deserted = is_deserted(gw, &job);
+        let is_left = is_deserted || gw.clock.now().since(job.attempted_at) > FOLLOWED_FOR;
+        if is_left && gw.store.stand(&job, None).await.is_ok() {
+            info!(job.id = %job.id, "whoever took it out of the line is gone; it is back in its place");
+            gw.hall.ring();
+        } else if is_deserted {
             end(gw, &job, Event::Exhausted, "no_route_available", "Nobody could make this video.").await;
         }
     }

@@ -13,7 +13,7 @@ use crate::money::MicroUsd;
 use crate::notice::Kind;
 use crate::policy::Policy;
 use crate::standing::{Load, Purse, days_until, load_by, purses};
-use crate::store::Overview;
+use crate::store::{OpenJobs, Overview};
 
 /// Versions, limits, sunsets and the health of what policy enables.
 pub fn show_policy(levels: &Levels, names: &Names, policy: &Policy, health: &Health, now: Timestamp) {
@@ -75,9 +75,11 @@ pub fn show_jobs(levels: &Levels, names: &Names, policy: &Policy, overview: &Ove
     for (tenant, load) in load_by(open, |jobs| jobs.state.is_in_flight().then(|| names.tenant(&jobs.tenant))) {
         levels.tenant_in_flight.set([tenant], count(load));
     }
-    let queue = load_by(open, |jobs| (jobs.state == State::Reserved).then_some(())).remove(&());
-    levels.queue_jobs.set([], queue.map_or(0, count));
-    levels.queue_age_seconds.set([], queue.map_or(0, |load| age_seconds(load, now)));
+    let waiting = |jobs: &OpenJobs| jobs.state == State::Waiting;
+    for (labels, load) in load_by(open, |jobs| waiting(jobs).then(|| [names.tenant(&jobs.tenant), names.model(&jobs.model)])) {
+        levels.queue_jobs.set(labels, count(load));
+        levels.queue_age_seconds.set(labels, age_seconds(load, now));
+    }
 }
 
 /// Budgets, suspense and overrun.

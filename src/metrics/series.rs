@@ -120,10 +120,10 @@ families! {
         job_age_seconds: Gauges["route", "state"],
         /// Jobs of a tenant that take one of its in-flight places.
         tenant_in_flight: Gauges["tenant"],
-        /// Jobs that were accepted here and are not yet being sent.
-        queue_jobs: Gauges[],
-        /// Age of the oldest of those; 0 if there are none.
-        queue_age_seconds: Gauges[],
+        /// Jobs that stand in line until a route has room for them.
+        queue_jobs: Gauges["tenant", "model"],
+        /// Age of the oldest of those.
+        queue_age_seconds: Gauges["tenant", "model"],
         /// Attempts that may or may not have been accepted.
         unknown_jobs: Gauges["route"],
         /// Jobs on a route that take one of its in-flight places.
@@ -170,7 +170,7 @@ families! {
         overrun_microusd: Gauges[],
         /// Events that are owed to webhooks and were not taken yet.
         owed_notices: Gauges["kind"],
-        /// Age of the oldest of those; 0 if there are none.
+        /// Age of the oldest of those.
         owed_notices_age_seconds: Gauges["kind"],
         /// Events that were sent in vain too often, or to an address that wants no more; each waits for a person.
         dead_notices: Gauges["kind"],

@@ -194,11 +194,11 @@ fn open_jobs_are_shown_by_state_and_none_is_a_zero() {
     let metrics = started();
     metrics.observe(&overview(), true, &policy(), NOON);
     let jobs = |state: &str| value(&metrics, &format!(r#"filmgate_jobs{{route="east",state="{state}"}}"#));
-    assert_eq!(["reserved", "submitting", "unknown", "running"].map(jobs), [2.0, 0.0, 1.0, 3.0].map(Some));
+    assert_eq!(["waiting", "submitting", "unknown", "running"].map(jobs), [2.0, 0.0, 1.0, 3.0].map(Some));
     assert_eq!(value(&metrics, r#"filmgate_route_in_flight{route="east"}"#), Some(4.0));
     assert_eq!(value(&metrics, r#"filmgate_unknown_jobs{route="west"}"#), Some(0.0));
-    assert_eq!(value(&metrics, "filmgate_queue_jobs"), Some(2.0));
-    assert_eq!(value(&metrics, "filmgate_queue_age_seconds"), Some(40.0));
+    let queue = |what: &str| value(&metrics, &format!(r#"filmgate_queue_{what}{{model="sora-2",tenant="acme"}}"#));
+    assert_eq!(["jobs", "age_seconds"].map(queue), [2.0, 40.0].map(Some));
     assert_eq!(value(&metrics, r#"filmgate_job_age_seconds{route="east",state="unknown"}"#), Some(200.0));
     assert_eq!(value(&metrics, r#"filmgate_sunset_days{model="sora-2",route="east"}"#), Some(10.0));
 }

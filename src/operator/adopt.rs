@@ -116,7 +116,7 @@ fn is_fit(job: &Job) -> bool {
 fn unfit(job: &Job) -> String {
     let has = job.upstream_id.as_deref().unwrap_or("nothing");
     let why = match job.state {
-        State::Reserved => "nothing has been sent that could have been accepted".to_owned(),
+        State::Reserved | State::Waiting => "nothing has been sent that could have been accepted".to_owned(),
         State::Lost => format!("{} had it as {has} and does not know it any more: write it off", job.route),
         _ => format!("it is {has} on {} already", job.route),
     };

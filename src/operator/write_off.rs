@@ -45,7 +45,7 @@ pub async fn write_off(gw: &Gateway, id: JobId, counts_as: WriteOff, note: &str)
 fn unfit(job: &Job) -> String {
     let id = job.id;
     let why = match job.state {
-        State::Reserved => "nothing is being sent for it; its hold is given back by itself".to_owned(),
+        State::Reserved | State::Waiting => "nothing is being sent for it; its hold is given back by itself".to_owned(),
         State::Submitting => "its submission is under way; wait until its outcome is known or unknown".to_owned(),
         State::Accepted | State::Running => {
             format!("{} has it as {}; it ends when that says so", job.route, job.upstream_id.as_deref().unwrap_or("something"))

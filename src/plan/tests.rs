@@ -70,7 +70,7 @@ fn where_four_seconds_are_not_to_be_had_the_shortest_is_the_default() {
 fn the_first_rule_that_matches_decides_and_no_other_is_asked() {
     let mut policy = in_order(vec![route("a"), route("b"), route("c"), route("d"), route("e")]);
     let all = policy.rules[0].routes.clone();
-    let only = |i: usize, when: When| Rule { when, routes: vec![all[i].clone()], choose: Choose::Ordered, residency: None };
+    let only = |i: usize, when: When| Rule { when, routes: vec![all[i].clone()], choose: Choose::Ordered, residency: None, queue: None };
     policy.rules = Rules::new(vec![
         only(0, When { tenant: vec![TenantName::new("acme")], ..When::default() }),
         only(1, When { model: vec![ModelName::new("none")], ..When::default() }),
@@ -91,7 +91,7 @@ fn a_rule_for_an_end_user_a_reference_or_a_time_is_for_nothing_else() {
     let night = Window { from: 22 * 60, until: 6 * 60, days: WEEK.to_vec(), timezone: TimeZone::UTC };
     let mut policy = in_order(vec![route("a"), route("b"), route("c"), route("d")]);
     let routes = policy.rules[0].routes.clone();
-    let only = |i: usize, when| Rule { when, routes: vec![routes[i].clone()], choose: Choose::Ordered, residency: None };
+    let only = |i: usize, when| Rule { when, routes: vec![routes[i].clone()], choose: Choose::Ordered, residency: None, queue: None };
     policy.rules = Rules::new(vec![
         only(0, When { user: vec!["u-17".into(), "u-18".into()], ..When::default() }),
         only(1, When { has_reference: Some(true), ..When::default() }),

@@ -10,6 +10,7 @@ mod breaker;
 mod budgets;
 mod guard;
 mod offers;
+mod queues;
 mod routes;
 mod reach;
 mod residencies;

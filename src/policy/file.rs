@@ -349,6 +349,19 @@ pub struct Rule {
     pub choose: Option<Placed<Choose>>,
     /// Where what it serves may be processed: only routes of that region, whatever fails and for as long as the job lives.
     pub residency: Option<Placed<String>>,
+    /// Whether what it matches waits while all its routes are full. Default: it is refused.
+    pub queue: Option<Placed<Queue>>,
+}
+
+/// Waiting in line instead of being refused. Where a rule and a tenant both say so, the smaller of each number counts.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// How many jobs of one tenant may wait at a time; `0` never lets any.
+    #[schemars(required)]
+    pub max: Option<Placed<u32>>,
+    /// For how long each may. Default `"15m"`.
+    pub wait: Option<Placed<String>>,
 }
 
 /// Whom a rule matches: all that is given has to match. Each is a value or a list of values.
@@ -415,6 +428,10 @@ pub struct Tenant {
     pub budget: Option<Placed<Budget>>,
     /// Its own limits.
     pub limits: Limits,
+    /// Whether its jobs wait while all routes are full. Default: they are refused.
+    pub queue: Option<Placed<Queue>>,
+    /// Its share of what becomes free while several tenants wait, beside theirs. Default `1`.
+    pub weight: Option<Placed<u32>>,
     /// The models it may ask for. Default: all.
     pub models: Vec<Placed<String>>,
     /// The longest clip it may ask for, seconds.

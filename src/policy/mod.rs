@@ -356,6 +356,28 @@ pub struct Rule {
     pub choose: Choose,
     /// Where what it serves may be processed.
     pub residency: Option<String>,
+    /// Whether what it matches may wait while they are full.
+    pub queue: Option<Queue>,
+}
+
+/// Waiting in line instead of being refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// How many jobs of one tenant may wait at a time.
+    pub max: u32,
+    /// For how long each may.
+    pub wait: Duration,
+}
+
+impl Queue {
+    /// What a rule and a tenant say together: the smaller of each. `None` if nobody may wait.
+    pub fn of(rule: Option<&Rule>, tenant: &Tenant) -> Option<Self> {
+        let both = match (rule.and_then(|rule| rule.queue), tenant.queue) {
+            (Some(one), Some(other)) => Some(Self { max: one.max.min(other.max), wait: one.wait.min(other.wait) }),
+            (one, other) => one.or(other),
+        };
+        both.filter(|queue| queue.max > 0)
+    }
 }
 
 /// What a rule matches; an empty list or `None` matches everything.
@@ -399,6 +421,10 @@ pub struct Tenant {
     pub budget: Budget,
     /// Its own limits.
     pub limits: Limits,
+    /// Whether its jobs may wait while all routes are full.
+    pub queue: Option<Queue>,
+    /// Its share of what becomes free while several wait, beside theirs.
+    pub weight: u32,
     /// The models it may ask for; empty allows all.
     pub models: Vec<ModelName>,
     /// The longest clip it may ask for.

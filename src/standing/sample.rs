@@ -45,6 +45,8 @@ fn tenant(name: &str, budget: Budget) -> (TenantName, Arc<Tenant>) {
         cost_max: None,
         residency: None,
         charge: None,
+        queue: None,
+        weight: 1,
         show_route: false,
         require_idempotency_key: false,
         claim_resends: true,
@@ -159,7 +161,7 @@ pub fn overview() -> Overview {
         cap: cap.map(usd),
     };
     Overview {
-        open: vec![open(State::Reserved, 2, 40), open(State::Unknown, 1, 200), open(State::Running, 3, 90)],
+        open: vec![open(State::Waiting, 2, 40), open(State::Unknown, 1, 200), open(State::Running, 3, 90)],
         balances: vec![
             balance("gateway", "total", "4.80", "912.00", None),
             balance("tenant:acme", "month:2026-10", "0.00", "499.20", Some("500.00")),

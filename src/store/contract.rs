@@ -14,6 +14,7 @@ mod lists;
 mod money;
 mod notices;
 mod polls;
+mod queue;
 mod reconcile;
 
 use std::path::PathBuf;
@@ -103,6 +104,11 @@ const CASES: &[(&str, Case)] = &[
     ("claims of notices go round the addressees", |w| Box::pin(notices::round(w))),
     ("a notice is tried until it is taken or dead", |w| Box::pin(notices::life(w))),
     ("what was told is forgotten in time", |w| Box::pin(notices::forgotten(w))),
+    ("who waits holds money and no place", |w| Box::pin(queue::holds_money_and_no_place(w))),
+    ("one takes a job out of the line, and it comes back to its place", |w| Box::pin(queue::out_and_back(w))),
+    ("who was turned away may wait", |w| Box::pin(queue::after_an_attempt(w))),
+    ("as many wait as may, exactly", |w| Box::pin(queue::bounded(w))),
+    ("waiting ends, and gives everything back", |w| Box::pin(queue::ends(w))),
     ("the signing key outlives a restart", |w| Box::pin(lists::signing_key(w))),
 ];
 
@@ -329,6 +335,7 @@ impl Wish {
             price: MicroUsd::new(self.price),
             booking: self.booking(route(self.route), self.route_cap),
             in_flight_max: self.route_max,
+            tenant_in_flight_max: self.tenant_max,
             at: self.at,
             due_at: self.at,
         }

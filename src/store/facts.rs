@@ -1,5 +1,7 @@
 //! What is written into the books, and why something was not.
 
+use bytes::Bytes;
+
 use crate::budget::Booking;
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
@@ -66,10 +68,27 @@ pub struct NewAttempt {
     pub booking: Booking,
     /// How many jobs the route may have in flight.
     pub in_flight_max: Option<u32>,
+    /// How many its tenant may: counts for a job that comes out of the line, and takes its tenant's place now.
+    pub tenant_in_flight_max: Option<u32>,
     /// The moment.
     pub at: Timestamp,
     /// When the poller should look, should nobody else move the job on.
     pub due_at: Timestamp,
+}
+
+/// A place in line that is about to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPlace {
+    /// In which line: those of a tenant's jobs in one may be made by the same routes, and are taken in the order of their ids.
+    pub lane: String,
+    /// Until when the job may wait.
+    pub until: Timestamp,
+    /// How many of its tenant's jobs may wait, in all lines.
+    pub max: u32,
+    /// All that its submission needs and that its row does not say, as [`crate::order`] writes it.
+    pub wish: String,
+    /// The file that was sent along.
+    pub upload: Option<Bytes>,
 }
 
 /// Why a job or an attempt was not written down. Nothing was.
@@ -88,6 +107,12 @@ pub enum OpenError {
         route: RouteName,
         /// How many there are.
         in_flight: u32,
+    },
+    /// As many of the tenant's jobs wait as may.
+    #[error("{waiting} of the tenant's jobs wait already")]
+    LineFull {
+        /// How many there are.
+        waiting: u32,
     },
     /// The tenant has a job under this idempotency key already.
     #[error("the idempotency key is taken")]

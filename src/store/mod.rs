@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::budget::Account;
 use crate::clock::Timestamp;
@@ -31,12 +32,12 @@ use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 
 pub use self::corrections::{Correction, CorrectionError, Unexplained};
-pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, OpenError, StoreError};
+pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, NewPlace, OpenError, StoreError};
 pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
 pub use self::postgres::Postgres;
 pub use self::records::{
-    Attempt, Balance, Booked, Character, Due, Halt, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, OpenJobs, Overview, Page, Postponed,
-    Removed, ReportRow,
+    Attempt, Balance, Booked, Character, Due, Halt, InLine, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, Line, OpenJobs, Overview,
+    Page, Postponed, Removed, ReportRow, Standing,
 };
 pub use self::sqlite::Sqlite;
 
@@ -47,8 +48,34 @@ pub trait Store: Send + Sync {
     /// (`reserved`, then `submitting`), or does nothing of it.
     async fn open_job(&self, job: NewJob, attempt: NewAttempt) -> Result<Arc<Job>, OpenError>;
 
-    /// Writes down another attempt of a job that is `reserved` again.
+    /// Writes down another attempt of a job that is `reserved` again, or that stands in line.
     async fn open_attempt(&self, job: &Job, attempt: NewAttempt) -> Result<Arc<Job>, OpenError>;
+
+    /// Holds the ceiling as [`Store::open_job`] does and has the job stand in line, or does nothing of it. Nothing is
+    /// held against a route, and `first` is no attempt: it says whom the job would be sent to as things are.
+    async fn line_up(&self, job: NewJob, first: NewAttempt, place: NewPlace) -> Result<Arc<Job>, OpenError>;
+
+    /// Has a job that is `reserved` again stand in line. One that stood there gets its old place back, whatever
+    /// `place` says; without a `place` only such a one can.
+    async fn stand(&self, job: &Job, place: Option<NewPlace>) -> Result<Arc<Job>, OpenError>;
+
+    /// Every line in which somebody stands.
+    async fn lines(&self) -> Result<Vec<Line>, StoreError>;
+
+    /// The first `n` of a line behind `after`.
+    async fn heads(&self, tenant: &TenantName, lane: &str, after: Option<JobId>, n: u32) -> Result<Vec<InLine>, StoreError>;
+
+    /// The file that was sent along with a job that has been in line.
+    async fn upload(&self, id: JobId) -> Result<Option<Bytes>, StoreError>;
+
+    /// The jobs that have stood in line for as long as they may, up to `n`.
+    async fn out_of_time(&self, now: Timestamp, n: u32) -> Result<Vec<Arc<Job>>, StoreError>;
+
+    /// Who stands in line, oldest first, up to `n`.
+    async fn standing(&self, n: u32) -> Result<Vec<Standing>, StoreError>;
+
+    /// Forgets what some jobs needed while they stood in line and that do not come back to it. How many.
+    async fn forget_places(&self) -> Result<u64, StoreError>;
 
     /// Writes one step: state, money, what was learnt, when to look again.
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError>;

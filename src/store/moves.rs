@@ -42,6 +42,22 @@ pub(super) fn opened(new: &NewJob, attempt: &NewAttempt) -> Result<Job, OpenErro
     })
 }
 
+/// The job that a wish makes which has to wait: nothing was attempted, and `first` is whom it would be sent to.
+pub(super) fn lined(new: &NewJob, first: &NewAttempt) -> Result<Job, OpenError> {
+    let mut job = opened(new, first)?;
+    (job.state, job.attempts) = (State::Reserved, 0);
+    line_up(&mut job)?;
+    job.version = 1;
+    Ok(job)
+}
+
+/// Has a job that is between two routes stand in line.
+pub(super) fn line_up(job: &mut Job) -> Result<(), OpenError> {
+    job.state = step(job.state, Event::Lined).map_err(|_| OpenError::Moved)?.to;
+    job.version += 1;
+    Ok(())
+}
+
 /// Makes another attempt the job's latest.
 pub(super) fn attempt_again(job: &mut Job, attempt: &NewAttempt) -> Result<(), OpenError> {
     job.state = attempted(job.state)?;
@@ -70,7 +86,9 @@ fn attempted(from: State) -> Result<State, OpenError> {
 pub(super) fn outcome(step: Step, facts: &Facts) -> Option<&'static str> {
     let usual = match step.to {
         State::Reserved => Some("turned_away"),
-        State::Completed | State::Failed | State::Lost | State::Released if step.from != State::Reserved => Some(step.to.as_str()),
+        State::Completed | State::Failed | State::Lost | State::Released if step.from.is_in_flight() || step.from == State::Lost => {
+            Some(step.to.as_str())
+        }
         _ => None,
     };
     facts.outcome.or(usual)

@@ -283,6 +283,41 @@ pub struct Halt {
     pub ended_by: Option<String>,
 }
 
+/// A tenant's jobs that wait for the same routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Whose.
+    pub tenant: TenantName,
+    /// Which of the tenant's lines.
+    pub lane: String,
+    /// How many stand there.
+    pub jobs: u32,
+}
+
+/// A job that stands in line, with all that it takes to send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InLine {
+    /// The job.
+    pub job: Arc<Job>,
+    /// Until when it may wait.
+    pub until: Timestamp,
+    /// What its row does not say of its wish.
+    pub wish: String,
+    /// Whether a file goes with it.
+    pub has_upload: bool,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which job.
+    pub id: JobId,
+    /// Whose.
+    pub tenant: TenantName,
+    /// In which of the tenant's lines.
+    pub lane: String,
+}
+
 /// A job that was found by its idempotency key, and the fingerprint of its wish.
 pub type Keyed = ([u8; 32], Arc<Job>);
 

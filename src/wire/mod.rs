@@ -49,7 +49,7 @@ pub use form::{Form, read_form};
 pub use list::{ListQuery, link_token, page, variant};
 pub use media::check_reference_size;
 pub use range::{Wanted, wanted as wanted_range};
-pub use video::{OUTCOME_UNKNOWN, VideoView, character_json, deleted, list, model, models, public_status, video};
+pub use video::{OUTCOME_UNKNOWN, QueueView, VideoView, character_json, deleted, list, model, models, public_status, video};
 pub use wish::{create, edit, end_user, extend, name_end_user, remix};
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub enum PublicStatus {
 /// Folds our states into the protocol's four.
 pub const fn public_status(state: State) -> PublicStatus {
     match state {
-        State::Reserved | State::Submitting | State::Unknown | State::Accepted => PublicStatus::Queued,
+        State::Reserved | State::Waiting | State::Submitting | State::Unknown | State::Accepted => PublicStatus::Queued,
         State::Running => PublicStatus::InProgress,
         State::Completed => PublicStatus::Completed,
         State::Failed | State::Lost | State::Released => PublicStatus::Failed,
@@ -70,6 +70,17 @@ pub struct VideoView<'a> {
     pub output_url: Option<&'a str>,
     /// Which route serves it; an addition to the protocol, left out if `None`.
     pub route: Option<&'a str>,
+    /// Where it stands in line; an addition to the protocol, left out if `None`.
+    pub queue: Option<QueueView>,
+}
+
+/// A place in line as its owner sees it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct QueueView {
+    /// The next to be sent is 1.
+    pub position: u32,
+    /// How long that is expected to take, whole seconds.
+    pub starts_in_seconds: u64,
 }
 
 impl Serialize for VideoView<'_> {
@@ -90,6 +101,7 @@ impl Serialize for VideoView<'_> {
             error: self.error.map(|(code, message)| ErrorJson { code, message }),
             output: self.output_url.map(|url| [OutputJson { url }]),
             route: self.route,
+            queue: self.queue,
         }
         .serialize(serializer)
     }
@@ -114,6 +126,8 @@ struct VideoJson<'a> {
     output: Option<[OutputJson<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueueView>,
 }
 
 #[derive(Serialize)]

@@ -34,6 +34,7 @@ mod callbacks;
 mod callback_tokens;
 mod notices;
 mod limits;
+mod queueing;
 mod failover;
 mod rules;
 mod guarding;

@@ -79,6 +79,7 @@ async fn open(store: &dyn Store, upstream_id: String, due_at: Timestamp) -> JobI
         price: PRICE,
         booking: Booking::at(Account::Route(route), None, at),
         in_flight_max: None,
+        tenant_in_flight_max: None,
         at,
         due_at,
     };

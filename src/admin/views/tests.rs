@@ -58,7 +58,7 @@ fn the_page_is_told_how_routes_and_budgets_stand() {
     assert_eq!(shown["routes"][1]["offers"][0]["up"], true);
 
     let states: Vec<&Value> = shown["states"].as_array().unwrap().iter().map(|state| &state["count"]).collect();
-    assert_eq!(states, [2, 0, 1, 0, 3, 0].map(|count| json!(count)).iter().collect::<Vec<_>>());
+    assert_eq!(states, [0, 2, 0, 1, 0, 3, 0].map(|count| json!(count)).iter().collect::<Vec<_>>());
     assert_eq!((&shown["suspense"], &shown["uptime_seconds"]), (&json!("0.80"), &json!(90)));
     assert_eq!(shown["reload"], json!({"at": 7, "fault": "no such route", "changes": ["a: 1 → 2"]}));
 }

@@ -14,10 +14,11 @@ use tracing::warn;
 
 use super::Declined;
 use crate::budget::{Account, Booking};
-use crate::dispatch::{Order, Parts, dispatch};
+use crate::dispatch::{Order, Subject, dispatch};
 use crate::gateway::Gateway;
 use crate::id::{JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
+use crate::order::{Parts, Ties};
 use crate::plan::{Candidate, Plan, cheapest, submission};
 use crate::probes::Findings;
 use crate::provider::Unsupported;
@@ -88,7 +89,7 @@ pub async fn probe(gw: &Arc<Gateway>, asked: &Asked) -> Result<Findings, Decline
     }
     let turn = Turn::take(gw, &asked.route)?;
     let order = order(gw, model, candidate.clone())?;
-    let id = order.id();
+    let id = order.subject.id();
     warn!(audit = "probe", job.id = %id, route.name = %asked.route, price_microusd = candidate.price.get(), "a paid job to learn how the route behaves");
     // From here on whoever asks may hang up.
     let task = gw.tasks.spawn(ordered(gw.clone(), turn, order, candidate));
@@ -147,7 +148,16 @@ fn order(gw: &Gateway, model: ModelName, candidate: Candidate) -> Result<Order, 
     can.map_err(|Unsupported(lacks)| Declined::Unfit(lacks.to_owned()))?;
     let plan = Plan { model, rule: None, residency: None, candidates: vec![candidate], passed_over: Vec::new() };
     let parts = Parts { wish, source: None, characters: Vec::new() };
-    Ok(Order { job, reserved: None, plan, parts, begun: Instant::now() })
+    Ok(Order {
+        subject: Subject::New(job.into()),
+        plan,
+        parts,
+        ties: Ties::default(),
+        queue: None,
+        admitted: None,
+        tenant_in_flight_max: None,
+        begun: Instant::now(),
+    })
 }
 
 /// Why there is no job, in the operator's words.

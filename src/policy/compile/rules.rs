@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::when::when;
-use super::{Pass, reach, residencies};
+use super::{Pass, queues, reach, residencies};
 use crate::id::RouteName;
 use crate::policy::file::forms::{Placed, RuleRoutes};
 use crate::policy::terms::{self, Wrong};
@@ -21,7 +21,7 @@ pub(super) fn compile(file: &file::Gateway, routes: &Routes, pass: &mut Pass<'_>
         let mut names: Vec<&Placed<String>> = file.routes.keys().collect();
         names.sort_by_key(|name| name.at.start);
         let routes = names.into_iter().filter_map(|name| Some((Arc::clone(routes.get(name.value.as_str())?), 1))).collect();
-        return Rules::new(vec![Rule { when: When::default(), routes, choose: Choose::Ordered, residency: None }]);
+        return Rules::new(vec![Rule { when: When::default(), routes, choose: Choose::Ordered, residency: None, queue: None }]);
     }
     if let Some(first) = file.rules.get(RULES_MAX) {
         pass.faults.add(&first.at, "rules", format!("there are more than {RULES_MAX} rules"), "join some: `when` takes lists");
@@ -62,9 +62,10 @@ fn rule(i: usize, written: &Placed<file::Rule>, when: When, file: &file::Gateway
         }
     }
     let choose = choose(i, &written.value, &chosen.value, pass);
+    let queue = written.value.queue.as_ref().and_then(|queue| queues::compile(&format_args!("rules[{i}].queue"), queue, pass));
     let resolved = named.iter().filter_map(|(name, weight)| Some((Arc::clone(routes.get(name.value.as_str())?), *weight)));
     let residency = pass.word(format_args!("rules[{i}].residency"), &written.value.residency);
-    let rule = Rule { when, routes: resolved.collect(), choose: choose?, residency };
+    let rule = Rule { when, routes: resolved.collect(), choose: choose?, residency, queue };
     if rule.routes.len() == named.len() {
         look_for_dead_ends(i, written, &rule, pass);
         residencies::check(i, written, &rule, file, pass);

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::settings::positive;
 use super::webhooks::webhook;
-use super::{Pass, budgets};
+use super::{Pass, budgets, queues};
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::file::forms::Placed;
@@ -88,6 +88,8 @@ fn tenant(name: &Placed<String>, file: &file::Tenant, pass: &mut Pass<'_>) -> Op
     Some(Tenant {
         name: TenantName::new(&name.value),
         limits: budgets::limits(&format_args!("{base}.limits"), &file.limits, pass),
+        queue: file.queue.as_ref().and_then(|queue| queues::compile(&format_args!("{base}.queue"), queue, pass)),
+        weight: pass.number(format_args!("{base}.weight"), &file.weight, 1..=1_000).unwrap_or(1),
         models: file.models.iter().map(|model| ModelName::new(&model.value)).collect(),
         seconds_max: pass.number(format_args!("{base}.max_seconds"), &file.max_seconds, 1..=3_600).and_then(Seconds::new),
         cost_max: positive(format_args!("{base}.max_cost"), "dearest clip", &file.max_cost, pass),

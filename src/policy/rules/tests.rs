@@ -100,7 +100,7 @@ fn is_for(when: &When, wish: &Traits<'_>) -> bool {
 }
 
 fn rule(when: When) -> Rule {
-    Rule { when, routes: vec![(Arc::new(route("r")), 1)], choose: Choose::Ordered, residency: None }
+    Rule { when, routes: vec![(Arc::new(route("r")), 1)], choose: Choose::Ordered, residency: None, queue: None }
 }
 
 proptest! {

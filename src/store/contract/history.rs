@@ -9,6 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, proptest};
 use proptest::{collection, option, prop_oneof};
 
+use super::queue::place;
 use super::{DATABASES, Database, NOON, Wish, World, adds_up, block_on, month, route, tenant};
 use crate::budget::Account;
 use crate::job::{Event, Hold, State, step};
@@ -23,10 +24,13 @@ const ROUTE_CAP: i64 = 50;
 const GATEWAY_CAP: i64 = 90;
 const TENANT_MAX: u32 = 6;
 const ROUTE_MAX: u32 = 5;
+const LINE_MAX: u32 = 4;
 
 #[derive(Clone, Debug)]
 enum Act {
     Open { tenant: usize, route: usize, month: usize, ceiling: i64, price: i64 },
+    Line { tenant: usize, route: usize, month: usize, ceiling: i64 },
+    Stand { job: usize },
     Retry { job: usize, route: usize, month: usize, price: i64 },
     See { job: usize, event: Event, reported: Option<i64>, stale: bool },
     Correct { job: usize, amount: i64 },
@@ -47,7 +51,10 @@ fn acts() -> impl Strategy<Value = Act> {
     let see = (any::<usize>(), event, option::of(-1..40i64), proptest::bool::weighted(0.1));
     let see = see.prop_map(|(job, event, reported, stale)| Act::See { job, event, reported, stale });
     let correct = (any::<usize>(), -20..20i64).prop_map(|(job, amount)| Act::Correct { job, amount });
-    prop_oneof![4 => open, 3 => retry, 10 => see, 2 => correct, 1 => Just(Act::Restart)]
+    let line =
+        (0..2usize, 0..2usize, 0..2usize, 0..30i64).prop_map(|(tenant, route, month, ceiling)| Act::Line { tenant, route, month, ceiling });
+    let stand = any::<usize>().prop_map(|job| Act::Stand { job });
+    prop_oneof![4 => open, 2 => line, 2 => stand, 4 => retry, 10 => see, 2 => correct, 1 => Just(Act::Restart)]
 }
 
 /// What the model knows of a job: where its money is booked, the gateway's and the tenant's share first.
@@ -56,6 +63,8 @@ struct Known {
     tenant: usize,
     month: usize,
     at_route: Option<(usize, usize, i64)>,
+    /// Whether it has been in line, and so may come back there.
+    had_place: bool,
     /// What it cost, corrections included, once it has ended.
     cost: i64,
 }
@@ -84,11 +93,20 @@ impl Model {
     }
 
     fn admits(&self, wish: &Wish, who: usize, at: usize, month: usize) -> bool {
-        let open = self.jobs.iter().filter(|known| known.job.state.is_awaited() && known.tenant == who).count();
+        self.tenant_admits(who) && self.holds(wish, who, month) && self.route_admits(at, month, wish.price)
+    }
+
+    fn tenant_admits(&self, who: usize) -> bool {
+        let open = self.jobs.iter().filter(|known| known.job.state.has_tenants_place() && known.tenant == who).count();
         open < TENANT_MAX as usize
-            && self.fits(Account::Gateway, month, wish.ceiling, GATEWAY_CAP)
-            && self.fits(tenant(TENANTS[who]), month, wish.ceiling, TENANT_CAP)
-            && self.route_admits(at, month, wish.price)
+    }
+
+    fn line_admits(&self, who: usize) -> bool {
+        self.jobs.iter().filter(|known| known.job.state == State::Waiting && known.tenant == who).count() < LINE_MAX as usize
+    }
+
+    fn holds(&self, wish: &Wish, who: usize, month: usize) -> bool {
+        self.fits(Account::Gateway, month, wish.ceiling, GATEWAY_CAP) && self.fits(tenant(TENANTS[who]), month, wish.ceiling, TENANT_CAP)
     }
 
     /// Moves the money of a job as an edge says.
@@ -149,17 +167,39 @@ async fn act(world: &World, model: &mut Model, act: &Act) {
             model.book(Account::Gateway, month, ceiling, 0);
             model.book(tenant(TENANTS[who]), month, ceiling, 0);
             model.book(route(ROUTES[at]), month, price, 0);
-            model.jobs.push(Known { job, tenant: who, month, at_route: Some((at, month, price)), cost: 0 });
+            model.jobs.push(Known { job, tenant: who, month, at_route: Some((at, month, price)), had_place: false, cost: 0 });
+        }
+        Act::Line { tenant: who, route: at, month, ceiling } => {
+            let wish = wish(who, at, month, ceiling, ceiling);
+            let admitted = model.holds(&wish, who, month) && model.line_admits(who);
+            let (new, first) = wish.parts();
+            let lined = world.store.line_up(new, first, place(ROUTES[at], LINE_MAX)).await;
+            assert_eq!(lined.is_ok(), admitted, "{act:?}: {lined:?}");
+            let Ok(job) = lined else { return };
+            model.book(Account::Gateway, month, ceiling, 0);
+            model.book(tenant(TENANTS[who]), month, ceiling, 0);
+            model.jobs.push(Known { job, tenant: who, month, at_route: None, had_place: true, cost: 0 });
+        }
+        Act::Stand { job } => {
+            let Some(n) = job.checked_rem(model.jobs.len()) else { return };
+            let known = &model.jobs[n];
+            let admitted = known.job.state == State::Reserved && (known.had_place || model.line_admits(known.tenant));
+            let stood = world.store.stand(&known.job, Some(place(known.job.route.as_str(), LINE_MAX))).await;
+            assert_eq!(stood.is_ok(), admitted, "{act:?}: {stood:?}");
+            let Ok(job) = stood else { return };
+            (model.jobs[n].job, model.jobs[n].had_place) = (job, true);
         }
         Act::Retry { job, route: at, month, price } => {
             let Some(n) = job.checked_rem(model.jobs.len()) else { return };
             let job = Arc::clone(&model.jobs[n].job);
             let price = price.min(job.ceiling.get());
             let attempt = wish(0, at, month, price, price).attempt();
-            let admitted = job.state == State::Reserved && model.route_admits(at, month, price);
+            let waits = job.state == State::Waiting;
+            let may = job.state == State::Reserved || (waits && model.tenant_admits(model.jobs[n].tenant));
+            let admitted = may && model.route_admits(at, month, price);
             let opened = world.store.open_attempt(&job, attempt).await;
             assert_eq!(opened.is_ok(), admitted, "{act:?}: {opened:?}");
-            assert!(job.state == State::Reserved || opened == Err(OpenError::Moved));
+            assert!(job.state == State::Reserved || waits || opened == Err(OpenError::Moved));
             let Ok(job) = opened else { return };
             model.book(route(ROUTES[at]), month, price, 0);
             model.jobs[n].job = job;
@@ -173,8 +213,8 @@ async fn act(world: &World, model: &mut Model, act: &Act) {
             let Some(n) = job.checked_rem(model.jobs.len()) else { return };
             let mut job = Job::clone(&model.jobs[n].job);
             let Ok(step) = step(job.state, event) else { return };
-            // Opening an attempt is a fact of its own, which brings the attempt along.
-            if event == Event::Attempted {
+            // Opening an attempt is a fact of its own, which brings the attempt along; and so is standing in line.
+            if matches!(event, Event::Attempted | Event::Lined) {
                 return;
             }
             job.version -= i64::from(stale);

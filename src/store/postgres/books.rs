@@ -62,7 +62,7 @@ pub(super) async fn report(session: &Session, from: Timestamp, until: Timestamp)
             (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(amount_microusd) FROM ledger
                 WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint,
             coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
-            sum(attempts - 1)::bigint,
+            sum(greatest(attempts, 1) - 1)::bigint,
             coalesce(sum(cost_microusd) FILTER (WHERE attempts > 1), 0)::bigint,
             coalesce(sum(charge_microusd) FILTER (WHERE state = 'completed'), 0)::bigint
         FROM jobs WHERE created_at_ms >= $1 AND created_at_ms < $2
@@ -90,7 +90,7 @@ pub(super) async fn report(session: &Session, from: Timestamp, until: Timestamp)
 }
 
 /// What must hold of the books, as a query that finds what does not, and says so in its one column.
-const AUDITS: [&str; 5] = [
+const AUDITS: [&str; 7] = [
     // Balances are the sums of what is booked to them.
     "WITH booked AS (
         SELECT account, period,
@@ -119,18 +119,29 @@ const AUDITS: [&str; 5] = [
     "SELECT format('%s is %s and holds %s against %s', jobs.id, state, amount_microusd, account)
      FROM jobs JOIN bookings ON bookings.job_id = jobs.id
      WHERE amount_microusd <> CASE
-        WHEN account = 'route:' || route AND state <> 'reserved' THEN price_microusd
+        WHEN account = 'route:' || route AND state NOT IN ('reserved', 'waiting') THEN price_microusd
         WHEN account LIKE 'route:%' THEN -1
         ELSE ceiling_microusd END",
     // Places taken are the jobs that take them.
     "WITH taken AS (
         SELECT 'tenant:' || tenant AS account, count(*) AS jobs FROM jobs
-        WHERE ended_at_ms IS NULL AND state <> 'lost' GROUP BY tenant
+        WHERE ended_at_ms IS NULL AND state NOT IN ('waiting', 'lost') GROUP BY tenant
         UNION ALL
-        SELECT 'route:' || route, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'lost') GROUP BY route
+        SELECT 'route:' || route, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'waiting', 'lost')
+        GROUP BY route
      )
      SELECT format('%s has %s places taken by %s jobs', in_flight.account, in_flight.jobs, coalesce(taken.jobs, 0))
      FROM in_flight LEFT JOIN taken USING (account) WHERE in_flight.jobs <> coalesce(taken.jobs, 0)",
+    // Who waits stands in line, and nobody else does.
+    "SELECT format('%s is %s and %s in line', id, state, CASE stands WHEN TRUE THEN 'stands' ELSE 'does not stand' END)
+     FROM jobs LEFT JOIN queue ON job_id = id
+     WHERE (state = 'waiting') <> (coalesce(stands, FALSE) = TRUE) AND (state = 'waiting' OR job_id IS NOT NULL)",
+    // The length of a line is the number of those who stand in it.
+    "WITH standing AS (SELECT tenant, lane, count(*) AS jobs FROM queue WHERE stands = TRUE GROUP BY tenant, lane)
+     SELECT format('%s stand in line %s of %s, and it says %s', coalesce(standing.jobs, 0), coalesce(standing.lane, lines.lane),
+        coalesce(standing.tenant, lines.tenant), coalesce(lines.jobs, 0))
+     FROM standing FULL JOIN lines ON standing.tenant = lines.tenant AND standing.lane = lines.lane
+     WHERE coalesce(standing.jobs, 0) <> coalesce(lines.jobs, 0)",
 ];
 
 /// How much of what does not add up is told.

@@ -16,6 +16,7 @@ mod money;
 mod notices;
 mod polls;
 mod presence;
+mod queue;
 mod read;
 mod reconcile;
 mod rows;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::connections::Connections;
@@ -42,9 +44,9 @@ use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
-    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, Job, Jobs, Keyed, Leased,
-    LedgerEntry, NewAttempt, NewJob, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError,
-    Unexplained,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Job, Jobs, Keyed,
+    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow,
+    Standing, Store, StoreError, Unexplained,
 };
 
 /// How long the first connection is waited for, and a migration by others.
@@ -165,6 +167,51 @@ impl Store for Postgres {
             Written::Surely(job) => Ok(job),
             Written::Perhaps(job) => self.find_moved(&job).await?.map_err(|_| OpenError::Moved),
         }
+    }
+
+    async fn line_up(&self, job: NewJob, first: NewAttempt, place: NewPlace) -> Result<Arc<Job>, OpenError> {
+        let (job, first, place) = (&job, &first, &place);
+        let fact = |tx: Arc<Session>| async move { queue::line_up(&tx, job, first, place).await };
+        match transaction::write(&self.connections, fact).await? {
+            Written::Surely(job) => Ok(job),
+            Written::Perhaps(job) => {
+                let job = &job;
+                self.write(|tx| async move { write::find_opened(&tx, job).await }).await
+            }
+        }
+    }
+
+    async fn stand(&self, job: &Job, place: Option<NewPlace>) -> Result<Arc<Job>, OpenError> {
+        let (id, version, place) = (job.id, job.version, place.as_ref());
+        let fact = |tx: Arc<Session>| async move { queue::stand(&tx, id, version, place).await };
+        match transaction::write(&self.connections, fact).await? {
+            Written::Surely(job) => Ok(job),
+            Written::Perhaps(job) => self.find_moved(&job).await?.map_err(|_| OpenError::Moved),
+        }
+    }
+
+    async fn lines(&self) -> Result<Vec<Line>, StoreError> {
+        self.read(|session| async move { queue::lines(&session).await }).await
+    }
+
+    async fn heads(&self, tenant: &TenantName, lane: &str, after: Option<JobId>, n: u32) -> Result<Vec<InLine>, StoreError> {
+        self.read(|session| async move { queue::heads(&session, tenant, lane, after, n).await }).await
+    }
+
+    async fn upload(&self, id: JobId) -> Result<Option<Bytes>, StoreError> {
+        self.read(|session| async move { queue::upload(&session, id).await }).await
+    }
+
+    async fn out_of_time(&self, now: Timestamp, n: u32) -> Result<Vec<Arc<Job>>, StoreError> {
+        self.read(|session| async move { queue::out_of_time(&session, now, n).await }).await
+    }
+
+    async fn standing(&self, n: u32) -> Result<Vec<Standing>, StoreError> {
+        self.read(|session| async move { queue::standing(&session, n).await }).await
+    }
+
+    async fn forget_places(&self) -> Result<u64, StoreError> {
+        self.write(|tx| async move { queue::forget_places(&tx).await }).await
     }
 
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError> {

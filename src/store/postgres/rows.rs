@@ -44,6 +44,11 @@ impl<'a> Columns<'a> {
         Self { row, next: 0 }
     }
 
+    /// At the `n`-th column from the end.
+    pub fn last(row: &'a Row, n: usize) -> Self {
+        Self { row, next: row.len().saturating_sub(n) }
+    }
+
     /// The next column as it is.
     pub fn take<T: FromSqlOwned>(&mut self) -> Result<T, Fault> {
         let column = self.next;

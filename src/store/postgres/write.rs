@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::rows::{advance, insert, job, job_by_id, job_to_move, select_jobs};
 use super::session::Session;
 use super::wishes;
-use super::{money, notices};
+use super::{money, notices, queue};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::crash;
@@ -65,16 +65,30 @@ pub(super) async fn open_attempt(
     version: i64,
     attempt: &NewAttempt,
 ) -> Result<Arc<Job>, OpenError> {
-    let found = job_to_move(session, id).await?.filter(|job| job.version == version && job.state == State::Reserved);
+    let found = job_to_move(session, id).await?.filter(|job| job.version == version);
     let mut job = found.ok_or(OpenError::Moved)?;
-    money::enter(session, &[&attempt.booking]).await?;
-    admit_to_route(session, attempt).await?;
+    let waited = job.state == State::Waiting;
     moves::attempt_again(&mut job, attempt)?;
+    money::enter(session, &[&attempt.booking]).await?;
+    if waited {
+        leave_line(session, &job, attempt.tenant_in_flight_max).await?;
+    }
+    admit_to_route(session, attempt).await?;
     if !advance(session, &job, Some(attempt.due_at)).await? {
         return Err(OpenError::Moved);
     }
     write_attempt(session, replica, &job, attempt).await?;
     Ok(Arc::new(job))
+}
+
+/// Its turn has come: the job takes its tenant's place instead of the one in line. A tenant's name comes behind its route's.
+async fn leave_line(session: &Session, job: &Job, tenant_in_flight_max: Option<u32>) -> Result<(), OpenError> {
+    let tenant = Account::Tenant(job.tenant.clone());
+    money::lock(session, std::slice::from_ref(&tenant)).await?;
+    if let Err(in_flight) = money::take_place(session, &tenant, tenant_in_flight_max).await? {
+        return Err(OpenError::TenantFull { in_flight });
+    }
+    Ok(queue::leave(session, job.id, true).await?)
 }
 
 /// Takes a place on the attempt's route and holds its price against the route's account.
@@ -111,7 +125,7 @@ async fn write_attempt(session: &Session, replica: i32, job: &Job, attempt: &New
 }
 
 /// Everybody that a job's money is booked to.
-fn accounts(job: &Job) -> [Account; 3] {
+pub(super) fn accounts(job: &Job) -> [Account; 3] {
     [Account::Gateway, Account::Tenant(job.tenant.clone()), Account::Route(job.route.clone())]
 }
 
@@ -126,7 +140,7 @@ pub(super) async fn apply(
 ) -> Result<Arc<Job>, ApplyError> {
     let found = job_to_move(session, id).await?.filter(|job| job.version == version && job.state == step.from);
     let mut job = found.ok_or(ApplyError::Moved)?;
-    if job.state.is_final() || step.to.is_final() == (step.hold == Hold::Keep) {
+    if job.state.is_final() || step.to == State::Waiting || step.to.is_final() == (step.hold == Hold::Keep) {
         return Err(ApplyError::Store(StoreError::Damaged(format!("{id} cannot go from {} to {}", step.from, step.to))));
     }
     let facts = storable(facts);
@@ -141,7 +155,7 @@ pub(super) async fn apply(
     moves::learn(&mut job, step, facts);
 
     let leaves_route = step.from.is_in_flight() && !step.to.is_in_flight();
-    let leaves_tenant = step.from.is_awaited() && !step.to.is_awaited();
+    let leaves_tenant = step.from.has_tenants_place() && !step.to.has_tenants_place();
     if leaves_route || leaves_tenant || step.hold != Hold::Keep {
         money::lock(session, &accounts(&job)).await?;
     }
@@ -156,6 +170,9 @@ pub(super) async fn apply(
         Hold::Keep => {}
         Hold::Settle => settle(session, &mut job, reported_cost, at, note.as_deref()).await?,
         Hold::Release => release(session, &mut job, at, note.as_deref()).await?,
+    }
+    if step.from == State::Waiting {
+        queue::leave(session, id, false).await?;
     }
     if let Some(note) = note.as_deref().filter(|_| step.hold == Hold::Keep) {
         money::write_line(session, id, "adjust", MicroUsd::ZERO, at, Some(note)).await?;

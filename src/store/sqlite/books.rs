@@ -54,7 +54,7 @@ pub(super) fn report(conn: &Connection, from: Timestamp, until: Timestamp) -> Re
             coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(amount_microusd) FROM ledger
                 WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0),
             coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
-            sum(attempts - 1),
+            sum(max(attempts, 1) - 1),
             coalesce(sum(cost_microusd) FILTER (WHERE attempts > 1), 0),
             coalesce(sum(charge_microusd) FILTER (WHERE state = 'completed'), 0)
         FROM jobs WHERE created_at_ms >= ?1 AND created_at_ms < ?2
@@ -82,7 +82,7 @@ pub(super) fn report(conn: &Connection, from: Timestamp, until: Timestamp) -> Re
 }
 
 /// What must hold of the books, as a query that finds what does not, and says so in its one column.
-const AUDITS: [&str; 5] = [
+const AUDITS: [&str; 7] = [
     // Balances are the sums of what is booked to them.
     "WITH booked AS (
         SELECT account, period,
@@ -111,18 +111,29 @@ const AUDITS: [&str; 5] = [
     "SELECT format('%s is %s and holds %d against %s', jobs.id, state, amount_microusd, account)
      FROM jobs JOIN bookings ON bookings.job_id = jobs.id
      WHERE amount_microusd <> CASE
-        WHEN account = 'route:' || route AND state <> 'reserved' THEN price_microusd
+        WHEN account = 'route:' || route AND state NOT IN ('reserved', 'waiting') THEN price_microusd
         WHEN account LIKE 'route:%' THEN -1
         ELSE ceiling_microusd END",
     // Places taken are the jobs that take them.
     "WITH taken AS (
         SELECT 'tenant:' || tenant AS account, count(*) AS jobs FROM jobs
-        WHERE ended_at_ms IS NULL AND state <> 'lost' GROUP BY tenant
+        WHERE ended_at_ms IS NULL AND state NOT IN ('waiting', 'lost') GROUP BY tenant
         UNION ALL
-        SELECT 'route:' || route, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'lost') GROUP BY route
+        SELECT 'route:' || route, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'waiting', 'lost')
+        GROUP BY route
      )
      SELECT format('%s has %d places taken by %d jobs', in_flight.account, in_flight.jobs, coalesce(taken.jobs, 0))
      FROM in_flight LEFT JOIN taken USING (account) WHERE in_flight.jobs <> coalesce(taken.jobs, 0)",
+    // Who waits stands in line, and nobody else does.
+    "SELECT format('%s is %s and %s in line', id, state, CASE stands WHEN 1 THEN 'stands' ELSE 'does not stand' END)
+     FROM jobs LEFT JOIN queue ON job_id = id
+     WHERE (state = 'waiting') <> (coalesce(stands, 0) = 1) AND (state = 'waiting' OR job_id IS NOT NULL)",
+    // The length of a line is the number of those who stand in it.
+    "WITH standing AS (SELECT tenant, lane, count(*) AS jobs FROM queue WHERE stands = 1 GROUP BY tenant, lane)
+     SELECT format('%d stand in line %s of %s, and it says %d', coalesce(standing.jobs, 0), coalesce(standing.lane, lines.lane),
+        coalesce(standing.tenant, lines.tenant), coalesce(lines.jobs, 0))
+     FROM standing FULL JOIN lines ON standing.tenant = lines.tenant AND standing.lane = lines.lane
+     WHERE coalesce(standing.jobs, 0) <> coalesce(lines.jobs, 0)",
 ];
 
 /// How much of what does not add up is told.

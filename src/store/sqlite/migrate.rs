@@ -16,6 +16,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0004_polls", include_str!("0004_polls.sql")),
     ("0005_extras", include_str!("0005_extras.sql")),
     ("0006_halts", include_str!("0006_halts.sql")),
+    ("0007_queue", include_str!("0007_queue.sql")),
 ];
 
 /// Brings the database to the newest schema, in one transaction.

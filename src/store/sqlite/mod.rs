@@ -15,6 +15,7 @@ mod money;
 mod notices;
 mod place;
 mod polls;
+mod queue;
 mod read;
 mod readers;
 mod reconcile;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use self::file::{Held, Opened};
 use self::readers::Readers;
@@ -40,9 +42,9 @@ use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
-    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, Job, Jobs, Keyed, Leased,
-    LedgerEntry, NewAttempt, NewJob, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow, Store, StoreError,
-    Unexplained,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Job, Jobs, Keyed,
+    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow,
+    Standing, Store, StoreError, Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -100,6 +102,40 @@ impl Store for Sqlite {
     async fn open_attempt(&self, job: &Job, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {
         let (id, version) = (job.id, job.version);
         self.writer.write(move |tx| write::open_attempt(tx, id, version, &attempt)).await
+    }
+
+    async fn line_up(&self, job: NewJob, first: NewAttempt, place: NewPlace) -> Result<Arc<Job>, OpenError> {
+        self.writer.write(move |tx| queue::line_up(tx, &job, &first, &place)).await
+    }
+
+    async fn stand(&self, job: &Job, place: Option<NewPlace>) -> Result<Arc<Job>, OpenError> {
+        let (id, version) = (job.id, job.version);
+        self.writer.write(move |tx| queue::stand(tx, id, version, place.as_ref())).await
+    }
+
+    async fn lines(&self) -> Result<Vec<Line>, StoreError> {
+        self.readers.read(queue::lines).await
+    }
+
+    async fn heads(&self, tenant: &TenantName, lane: &str, after: Option<JobId>, n: u32) -> Result<Vec<InLine>, StoreError> {
+        let (tenant, lane) = (tenant.clone(), lane.to_owned());
+        self.readers.read(move |conn| queue::heads(conn, &tenant, &lane, after, n)).await
+    }
+
+    async fn upload(&self, id: JobId) -> Result<Option<Bytes>, StoreError> {
+        self.readers.read(move |conn| queue::upload(conn, id)).await
+    }
+
+    async fn out_of_time(&self, now: Timestamp, n: u32) -> Result<Vec<Arc<Job>>, StoreError> {
+        self.readers.read(move |conn| queue::out_of_time(conn, now, n)).await
+    }
+
+    async fn standing(&self, n: u32) -> Result<Vec<Standing>, StoreError> {
+        self.readers.read(move |conn| queue::standing(conn, n)).await
+    }
+
+    async fn forget_places(&self) -> Result<u64, StoreError> {
+        self.writer.write(queue::forget_places).await
     }
 
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError> {

@@ -10,7 +10,7 @@ use super::fault::is_duplicate;
 use super::rows::{advance, insert, job, job_by_id, select_jobs};
 use super::wishes;
 use super::writer::Tx;
-use super::{corrections, money, notices};
+use super::{corrections, money, notices, queue};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::crash;
@@ -49,15 +49,27 @@ pub(super) fn open_job(tx: &mut Tx<'_>, new: &NewJob, attempt: &NewAttempt) -> R
 /// See [`crate::store::Store::open_attempt`].
 pub(super) fn open_attempt(tx: &mut Tx<'_>, id: JobId, version: i64, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
     let conn = tx.conn;
-    let mut job = job_by_id(conn, id)?.filter(|job| job.version == version && job.state == State::Reserved).ok_or(OpenError::Moved)?;
+    let mut job = job_by_id(conn, id)?.filter(|job| job.version == version).ok_or(OpenError::Moved)?;
+    let waited = job.state == State::Waiting;
+    moves::attempt_again(&mut job, attempt)?;
+    if waited {
+        leave_line(conn, &job, attempt.tenant_in_flight_max)?;
+    }
     admit_to_route(conn, attempt)?;
 
-    moves::attempt_again(&mut job, attempt)?;
     if !advance(conn, &job, Some(attempt.due_at))? {
         return Err(OpenError::Moved);
     }
     write_attempt(conn, &job, attempt)?;
     Ok(tx.changed(job))
+}
+
+/// Its turn has come: the job takes its tenant's place instead of the one in line.
+fn leave_line(conn: &Connection, job: &Job, tenant_in_flight_max: Option<u32>) -> Result<(), OpenError> {
+    if let Err(in_flight) = money::take_place(conn, &Account::Tenant(job.tenant.clone()), tenant_in_flight_max)? {
+        return Err(OpenError::TenantFull { in_flight });
+    }
+    Ok(queue::leave(conn, job.id, true)?)
 }
 
 /// Takes a place on the attempt's route and holds its price against the route's account.
@@ -91,7 +103,7 @@ fn write_attempt(conn: &Connection, job: &Job, attempt: &NewAttempt) -> Result<(
 pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
     let conn = tx.conn;
     let mut job = job_by_id(conn, id)?.filter(|job| job.version == version && job.state == step.from).ok_or(ApplyError::Moved)?;
-    if job.state.is_final() || step.to.is_final() == (step.hold == Hold::Keep) {
+    if job.state.is_final() || step.to == State::Waiting || step.to.is_final() == (step.hold == Hold::Keep) {
         return Err(ApplyError::Store(StoreError::Damaged(format!("{id} cannot go from {} to {}", step.from, step.to))));
     }
     tell_attempt(conn, &job, step, &facts)?;
@@ -108,8 +120,11 @@ pub(super) fn apply(tx: &mut Tx<'_>, id: JobId, version: i64, step: Step, facts:
     if step.from.is_in_flight() && !step.to.is_in_flight() {
         money::leave_place(conn, &Account::Route(job.route.clone()))?;
     }
-    if step.from.is_awaited() && !step.to.is_awaited() {
+    if step.from.has_tenants_place() && !step.to.has_tenants_place() {
         money::leave_place(conn, &Account::Tenant(job.tenant.clone()))?;
+    }
+    if step.from == State::Waiting {
+        queue::leave(conn, id, false)?;
     }
     match step.hold {
         Hold::Keep if step.to == State::Reserved => money::take_back(conn, id, &Account::Route(job.route.clone()))?,

@@ -26,6 +26,7 @@ fn view(model: &ModelName, state: State) -> VideoView<'_> {
         error: None,
         output_url: None,
         route: None,
+        queue: None,
     }
 }
 
@@ -39,6 +40,7 @@ fn every_state_is_one_of_the_four_that_clients_know() {
     let folded: Vec<String> = folded.iter().map(|(state, shown)| format!("{state} {}", shown.as_str().unwrap())).collect();
     insta::assert_snapshot!(folded.join("\n"), @r"
     reserved queued
+    waiting queued
     submitting queued
     unknown queued
     accepted queued

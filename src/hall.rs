@@ -1,0 +1,114 @@
+//! The hall: what this process knows of those who stand in line, without asking the books.
+//!
+//! `jobs::usher` puts a board up, every second or so while anybody waits; polls read a place off it without a
+//! lock. Knows what it is told: the books decide who waits, and a board may be a little old. Bounded by the
+//! board's size and the policy's routes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::id::{JobId, RouteName};
+
+/// A route that turned a job away is asked again within this time, whatever it said.
+const REST_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// A place in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The next to be sent is 1.
+    pub position: u32,
+    /// How long that is expected to take.
+    pub starts_in: Duration,
+}
+
+/// Who waits, as of a moment.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// Where each job stands.
+    pub places: HashMap<JobId, Place>,
+    /// The routes that somebody waits for.
+    pub waited_for: HashSet<RouteName>,
+}
+
+/// What is known of those who wait.
+#[derive(Debug, Default)]
+pub struct Hall {
+    board: ArcSwap<Board>,
+    /// Routes that somebody came to wait for, perhaps after the board was made.
+    lately: Mutex<HashMap<RouteName, Instant>>,
+    rests: Mutex<HashMap<RouteName, Rest>>,
+    bell: Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Instant,
+    /// It said for how long.
+    by_request: bool,
+}
+
+impl Hall {
+    /// Puts a board up of what the books said at `read_at`.
+    pub fn show(&self, board: Board, read_at: Instant) {
+        lock(&self.lately).retain(|_, at| *at > read_at);
+        self.board.store(board.into());
+    }
+
+    /// Where a job stands, if the board has it.
+    pub fn place(&self, job: JobId) -> Option<Place> {
+        self.board.load().places.get(&job).copied()
+    }
+
+    /// Somebody came to wait for these routes.
+    pub fn came<'a>(&self, routes: impl Iterator<Item = &'a RouteName>) {
+        let now = Instant::now();
+        lock(&self.lately).extend(routes.map(|route| (route.clone(), now)));
+        self.ring();
+    }
+
+    /// Whether a newcomer who may wait should not ask a route: others wait for it, or it said that it is full.
+    pub fn is_busy(&self, route: &RouteName) -> bool {
+        self.board.load().waited_for.contains(route) || lock(&self.lately).contains_key(route) || self.is_resting(route)
+    }
+
+    /// Whether a route turned a job away and is not asked again yet.
+    pub fn is_resting(&self, route: &RouteName) -> bool {
+        lock(&self.rests).get(route).is_some_and(|rest| rest.until > Instant::now())
+    }
+
+    /// A route turned a job away: nobody is sent to it out of the line for `wait`, if it said so, or for `usual`.
+    pub fn rests(&self, route: &RouteName, wait: Option<Duration>, usual: Duration) {
+        let rest = Rest { until: Instant::now() + wait.unwrap_or(usual).min(REST_MAX), by_request: wait.is_some() };
+        lock(&self.rests).insert(route.clone(), rest);
+    }
+
+    /// A route's place became free. One that only said that it is full may have room again.
+    pub fn freed(&self, route: &RouteName) {
+        lock(&self.rests).retain(|resting, rest| resting != route || rest.by_request);
+        self.ring();
+    }
+
+    /// Wakes the usher.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits until somebody rings.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Forgets routes that the policy does not know any more.
+    pub fn retain(&self, known: impl Fn(&RouteName) -> bool) {
+        lock(&self.rests).retain(|route, _| known(route));
+        lock(&self.lately).retain(|route, _| known(route));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
