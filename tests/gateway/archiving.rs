@@ -243,7 +243,7 @@ async fn without_an_archive_clips_are_streamed_and_it_can_be_turned_on_and_off()
     acme.get(&content(&streamed)).await.ok();
 
     world.edit_policy(&kept()).await;
-    assert!(world.log().contains("[archive] changed"), "the operator is told");
+    assert!(world.log().contains("archive.url"), "the operator is told");
     let kept = acme.made(&wish()).await;
     assert_eq!(world.clips().len(), 3);
     let before = world.downloads();

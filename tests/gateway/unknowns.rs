@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use filmgate::simulator::{Fault, Faults};
+use filmgate::simulator::{Fault, Faults, PollFault};
 use serde_json::{Value, json};
 
 use crate::world::{World, cometapi, eventually, id, openai, tenant};
@@ -158,10 +158,13 @@ async fn equal_wishes_of_two_tenants_are_neither_absent_nor_swapped() {
     let hasty = "submit_timeout = \"1s\"\nunknown = { grace = \"1s\", give_up = \"1h\", counts_as = \"free\" }";
     let mut world = World::start(&[openai("openai", hasty), tenant("acme", ""), tenant("rival", "")]).await;
     let (acme, rival) = (world.tenant("acme"), world.tenant("rival"));
-    world.misbehave(script([Fault::AcceptThenCut, Fault::AcceptThenCut]));
+    // Nothing can be listed before both are there: a clip that only one can have made is rightly that one's.
+    let unlisted = vec![PollFault::Status(500); 100].into();
+    world.misbehave(Faults { list_script: unlisted, ..script([Fault::AcceptThenCut, Fault::AcceptThenCut]) });
     acme.ordered(&whale()).await;
     world.turn_clock(Duration::from_secs(30));
     rival.ordered(&whale()).await;
+    world.misbehave(Faults::default());
     world.turn_clock(Duration::from_secs(10));
     acme.made(&json!({ "prompt": "a younger whale", "seconds": "4" })).await;
     read_again_and_again(&world).await;
