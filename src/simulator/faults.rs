@@ -3,11 +3,11 @@
 //! Knows nothing of HTTP. Scripts come before chance: while a script has entries, each request
 //! takes the next one. Chances are in permille and exclude each other: one request, one fault.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::dialect::Shape;
+use super::dialect::{Dialect, Shape};
 
 /// What may happen to an order (create, remix, edit, extend) instead of a plain answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +112,8 @@ pub struct Faults {
     pub webhook_copies: Option<u8>,
     /// Jobs an account may have running; one more is refused as the dialect refuses it.
     pub in_flight_max: Option<u64>,
+    /// Dialects that have withdrawn their models: none is listed, and orders for them are refused as that dialect refuses.
+    pub withdrawn: BTreeSet<Dialect>,
     /// How long access tokens are good for, instead of an hour.
     pub token_ttl_secs: Option<u64>,
     /// The shape of CometAPI's answers, instead of the one that the model's name asks for.

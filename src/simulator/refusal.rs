@@ -96,6 +96,14 @@ impl Refusal {
         }
     }
 
+    /// Whatever model was asked for: all are withdrawn.
+    pub fn withdrawn(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Openai => Self::new(410, "invalid_request_error", None, "The Videos API has been shut down."),
+            Dialect::Azure | Dialect::Cometapi => Self::no_such_model(dialect, "of this order"),
+        }
+    }
+
     /// One job more than the account may have running.
     pub fn too_many_running(dialect: Dialect) -> Self {
         match dialect {

@@ -105,6 +105,9 @@ impl Studio {
             let retry_after = self.books().faults.in_force().retry_after.clone();
             return Err(Refusal::of_status(status, retry_after).into());
         }
+        if self.is_withdrawn(account.dialect) {
+            return Err(Refusal::withdrawn(account.dialect).into());
+        }
         let told = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut asked = Asked { intent: told(INTENT_HEADER), key: told("idempotency-key"), lost: fault == Fault::LoseJob, late_ms: 0 };
         if let Fault::AcceptLate(ms) = fault {
@@ -388,8 +391,15 @@ impl Studio {
         Ok(reply_character(books.character(account, id).ok_or_else(unknown)?))
     }
 
+    fn is_withdrawn(&self, dialect: Dialect) -> bool {
+        self.books().faults.in_force().withdrawn.contains(&dialect)
+    }
+
     /// `GET /models`: those with a published price; any other name works too.
     pub fn models(&self, dialect: Dialect) -> Reply {
+        if self.is_withdrawn(dialect) {
+            return reply(&json!({"object": "list", "data": []}));
+        }
         let owner = dialect.to_string();
         let models = ["sora-2", "sora-2-pro"].map(|id| json!({"id": id, "object": "model", "created": 1_759_708_800, "owned_by": owner}));
         reply(&json!({"object": "list", "data": models}))

@@ -134,6 +134,36 @@ impl World {
         self.gateway().turn_clock(span);
     }
 
+    // ── What the operator sees ──
+
+    /// How a model stands on a route, as the operator's JSON has it: `closed`, `open`, `half_open` or `gone`.
+    pub async fn standing(&self, route: &str, model: &str) -> String {
+        let status = self.route_status(route).await;
+        let offers = status["offers"].as_array().unwrap();
+        let offer = offers.iter().find(|offer| offer["model"] == *model).unwrap_or_else(|| panic!("{route} has no {model}"));
+        offer["state"].as_str().unwrap().to_owned()
+    }
+
+    /// What the operator's JSON says of a route.
+    pub async fn route_status(&self, route: &str) -> Value {
+        let status = self.operator().get("/api/status").await.ok().json();
+        let routes = status["routes"].as_array().unwrap();
+        routes.iter().find(|shown| shown["name"] == *route).unwrap_or_else(|| panic!("there is no {route}")).clone()
+    }
+
+    /// Waits until a model stands like this on a route.
+    pub async fn until_standing(&self, route: &str, model: &str, state: &str) {
+        let began = Instant::now();
+        loop {
+            let stands = self.standing(route, model).await;
+            if stands == state {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{model} on {route} is {stands} and never {state}");
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
     // ── The policy ──
 
     pub fn policy_file(&self) -> PathBuf {
