@@ -194,7 +194,7 @@ async fn taken_on(gw: &Gateway, job: &Job) -> Result<Arc<Job>, Refusal> {
 }
 
 /// The plan's order, with those asked last that did not answer lately: none is left out, so the last is never lost.
-fn in_order<'a>(gw: &Gateway, plan: &'a Plan) -> impl Iterator<Item = &'a Candidate> {
+pub fn in_order<'a>(gw: &Gateway, plan: &'a Plan) -> impl Iterator<Item = &'a Candidate> {
     let now = gw.clock.now();
     let (resting, well): (Vec<_>, Vec<_>) = plan.candidates.iter().partition(|c| gw.health.is_asked_last(&c.route, &plan.model, now));
     well.into_iter().chain(resting)

@@ -54,6 +54,7 @@ mod store;
 
 // Rules: decisions without side effects.
 mod estimate;
+mod why;
 mod link;
 mod notice;
 mod callback;

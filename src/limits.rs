@@ -40,6 +40,15 @@ pub struct Passed {
     pub left: u32,
 }
 
+/// How many requests would pass at once, of how many a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Requests per minute.
+    pub rpm: u32,
+    /// How many would pass at once.
+    pub left: u32,
+}
+
 /// Every rate limit.
 #[derive(Debug, Default)]
 pub struct Limits {
@@ -61,6 +70,16 @@ impl Limits {
             Some(rpm) => self.routes.take(&route.name, rpm).map(|_| ()),
             None => Ok(()),
         }
+    }
+
+    /// How many creates of a tenant would pass now, without counting any; `None` if it has no such limit.
+    pub fn room_of_tenant(&self, tenant: &Tenant) -> Option<Room> {
+        tenant.limits.rpm.map(|rpm| self.tenants.room(&tenant.name, rpm))
+    }
+
+    /// Likewise on a route.
+    pub fn room_of_route(&self, route: &Route) -> Option<Room> {
+        route.limits.rpm.map(|rpm| self.routes.room(&route.name, rpm))
     }
 
     /// Counts up to `wanted` questions to a route that cost nothing; answers how many may be asked now.
@@ -115,6 +134,8 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformatio
 struct Cell {
     rpm: u32,
     bucket: Arc<Bucket>,
+    /// What was left when somebody last asked, and when that was: a bucket cannot be looked into.
+    seen: Option<(u32, Instant)>,
 }
 
 impl<K> Default for Cells<K> {
@@ -127,10 +148,26 @@ impl<K: Hash + Eq + Clone> Cells<K> {
     fn take(&self, name: &K, rpm: u32) -> Result<Passed, Limited> {
         // The policy has no limit of zero; if one came here all the same, one a minute is the least wrong.
         let quota = Quota::per_minute(NonZeroU32::new(rpm).unwrap_or(NonZeroU32::MIN));
-        match self.bucket(name, rpm, quota).check() {
+        let taken = match self.bucket(name, rpm, quota).check() {
             Ok(state) => Ok(Passed { rpm, left: state.remaining_burst_capacity() }),
             Err(until) => Err(Limited { wait: until.wait_time_from(DefaultClock::default().now()) }),
+        };
+        let left = taken.map_or(0, |passed| passed.left);
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cell) = cells.get_mut(name).filter(|cell| cell.rpm == rpm) {
+            cell.seen = Some((left, Instant::now()));
         }
+        taken
+    }
+
+    fn room(&self, name: &K, rpm: u32) -> Room {
+        let cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = cells.get(name).filter(|cell| cell.rpm == rpm).and_then(|cell| cell.seen);
+        let left = seen.map_or(rpm, |(left, at)| {
+            let refilled = at.elapsed().as_millis() * u128::from(rpm) / 60_000;
+            left.saturating_add(u32::try_from(refilled).unwrap_or(u32::MAX)).min(rpm)
+        });
+        Room { rpm, left }
     }
 
     fn bucket(&self, name: &K, rpm: u32, quota: Quota) -> Arc<Bucket> {
@@ -139,7 +176,7 @@ impl<K: Hash + Eq + Clone> Cells<K> {
             Some(cell) if cell.rpm == rpm => cell.bucket.clone(),
             _ => {
                 let bucket = Arc::new(RateLimiter::direct(quota).with_middleware());
-                cells.insert(name.clone(), Cell { rpm, bucket: bucket.clone() });
+                cells.insert(name.clone(), Cell { rpm, bucket: bucket.clone(), seen: None });
                 bucket
             }
         }

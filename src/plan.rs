@@ -194,14 +194,41 @@ pub enum NoPlan {
 /// Of several reasons why nobody may serve, one that the client can mend is told before one that
 /// only the operator can, because somebody would serve if it were mended.
 pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment) -> Result<Plan, NoPlan> {
+    survey(policy, tenant, wish, pin, moment).outcome
+}
+
+/// A plan, and beside it what is known of each route when there is none.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The public model, defaults applied.
+    pub model: ModelName,
+    /// Which rule decided, counted from 0, if one matched.
+    pub rule: Option<usize>,
+    /// The one region where it may be processed; `None` if that is nobody's concern.
+    pub residency: Option<String>,
+    /// Why each of its routes may not serve, if none may; otherwise that is the plan's to say.
+    pub passed_over: Vec<PassedOver>,
+    /// The plan, or why there is none.
+    pub outcome: Result<Plan, NoPlan>,
+}
+
+/// Plans a wish as [`plan`] does, and goes on looking where that could stop.
+pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment) -> Survey {
     let (asked, today) = (Asked::of(policy, wish, pin), moment.today());
     let is_offered = pin.is_some() || policy.routes.values().any(|r| r.takes_new() && r.models.contains_key(&asked.model));
-    if !is_offered || !may_ask(tenant, &asked.model) {
-        return Err(NoPlan::UnknownModel { model: asked.model, known: models(policy, tenant, today) });
-    }
+    let unknown = || NoPlan::UnknownModel { model: asked.model.clone(), known: models(policy, tenant, today) };
+    let is_known = is_offered && may_ask(tenant, &asked.model);
+    let model = asked.model.clone();
     let lane = match pin {
-        Some(pin) => Lane::pinned(policy, pin)?,
-        None => Lane::ruled(policy, tenant, wish, &asked, moment.at)?,
+        Some(pin) => Lane::pinned(policy, pin),
+        None => Lane::ruled(policy, tenant, wish, &asked, moment.at),
+    };
+    let lane = match lane {
+        Ok(lane) => lane,
+        Err(why) => {
+            let outcome = Err(if is_known { why } else { unknown() });
+            return Survey { model, rule: None, residency: tenant.residency.clone(), passed_over: Vec::new(), outcome };
+        }
     };
 
     let bounds: Vec<Bound<'_>> = Bound::of(tenant).into_iter().chain(lane.bound).collect();
@@ -213,15 +240,29 @@ pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, mo
             Err(unfit) => unable.push((&route.name, unfit)),
         }
     }
-    if able.is_empty() {
-        return Err(nobody(lane.rule, tenant, &asked, &unable));
-    }
     let mut passed_over: Vec<PassedOver> = unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect();
-    let able = within_length(tenant, able, &mut passed_over)?;
-    let able = within_cost(tenant, able, &mut passed_over)?;
-    let candidates = order::order(lane.choose, able, moment.seed);
+    let able = if !is_known {
+        pass_over(able, &mut passed_over, |_| format!("may not be asked for {} by {} (`models`)", asked.model, tenant.name));
+        Err(unknown())
+    } else if able.is_empty() {
+        Err(nobody(lane.rule, tenant, &asked, &unable))
+    } else {
+        within_length(tenant, able, &mut passed_over).and_then(|able| within_cost(tenant, able, &mut passed_over))
+    };
     let residency = bounds.first().map(|bound| bound.region.to_owned());
-    Ok(Plan { model: asked.model, rule: lane.rule, residency, candidates, passed_over })
+    match able {
+        Ok(able) => {
+            let candidates = order::order(lane.choose, able, moment.seed);
+            let plan = Plan { model: model.clone(), rule: lane.rule, residency: residency.clone(), candidates, passed_over };
+            Survey { model, rule: lane.rule, residency, passed_over: Vec::new(), outcome: Ok(plan) }
+        }
+        Err(why) => Survey { model, rule: lane.rule, residency, passed_over, outcome: Err(why) },
+    }
+}
+
+/// Passes over all of these, for a reason that each has.
+fn pass_over(unable: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>, why: impl Fn(&Candidate) -> String) {
+    passed_over.extend(unable.into_iter().map(|(candidate, _)| PassedOver { why: why(&candidate), route: candidate.route.name.clone() }));
 }
 
 /// The lengths and the sizes that a tenant could have of some model today, ascending: what to name to a
@@ -349,29 +390,17 @@ fn nobody(rule: Option<usize>, tenant: &Tenant, asked: &Asked, unable: &[(&Route
 fn within_length(tenant: &Tenant, able: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>) -> Result<Vec<(Candidate, u32)>, NoPlan> {
     let Some(max) = tenant.seconds_max else { return Ok(able) };
     let (within, beyond): (Vec<_>, Vec<_>) = able.into_iter().partition(|(candidate, _)| candidate.seconds <= max);
-    if within.is_empty() {
-        return Err(NoPlan::TooLong { max });
-    }
-    passed_over.extend(beyond.into_iter().map(|(candidate, _)| PassedOver {
-        why: format!("would make {} s, and {} may have {max} s", candidate.seconds, tenant.name),
-        route: candidate.route.name.clone(),
-    }));
-    Ok(within)
+    pass_over(beyond, passed_over, |candidate| format!("would make {} s, and {} may have {max} s", candidate.seconds, tenant.name));
+    if within.is_empty() { Err(NoPlan::TooLong { max }) } else { Ok(within) }
 }
 
 /// Passes over what is dearer than the tenant may ask for, so that the ceiling never is.
 fn within_cost(tenant: &Tenant, able: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>) -> Result<Vec<(Candidate, u32)>, NoPlan> {
     let Some(max) = tenant.cost_max else { return Ok(able) };
     let (within, beyond): (Vec<_>, Vec<_>) = able.into_iter().partition(|(candidate, _)| candidate.price <= max);
-    if within.is_empty() {
-        let price = beyond.iter().map(|(candidate, _)| candidate.price).max().unwrap_or(MicroUsd::ZERO);
-        return Err(NoPlan::TooDear { price, max });
-    }
-    passed_over.extend(beyond.into_iter().map(|(candidate, _)| PassedOver {
-        why: format!("would cost {}, and {} may spend {max} on a clip", candidate.price, tenant.name),
-        route: candidate.route.name.clone(),
-    }));
-    Ok(within)
+    let price = beyond.iter().map(|(candidate, _)| candidate.price).max().unwrap_or(MicroUsd::ZERO);
+    pass_over(beyond, passed_over, |candidate| format!("would cost {}, and {} may spend {max} on a clip", candidate.price, tenant.name));
+    if within.is_empty() { Err(NoPlan::TooDear { price, max }) } else { Ok(within) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod acts;
 mod door;
+mod explain;
 mod notices;
 pub mod page;
 pub mod views;
@@ -41,6 +42,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/api/jobs") => jobs(&gw).await,
         (&Method::GET, "/api/reconcile") => acts::reconciled(&gw, request.uri().query()).await,
         (&Method::GET, "/api/halt") => acts::halts(&gw).await,
+        (&Method::GET, "/api/explain") => explain::answer(&gw, request.uri().query()).await,
         (&Method::GET, "/api/notices") => notices::list(&gw).await,
         (&Method::GET, path) if path.starts_with("/api/probe/") => acts::probed(&gw, &path["/api/probe/".len()..]),
         (&Method::GET, "/api/series") => as_json(&metrics::catalogue()),

@@ -45,18 +45,28 @@ pub struct Desk {
 impl DeskArgs {
     /// The gateway at that address, or at the one in the policy file.
     pub fn desk(&self) -> anyhow::Result<Desk> {
-        let mut address = match self.admin {
+        let address = match self.admin {
             Some(address) => address,
             None => super::policy(&self.config)?.server.admin,
         };
-        if address.ip().is_unspecified() {
-            address.set_ip([127, 0, 0, 1].into());
-        }
-        Ok(Desk { address })
+        Ok(Desk::at(address))
     }
 }
 
 impl Desk {
+    /// The gateway at that address; one that listens everywhere is on this machine too.
+    pub fn at(mut address: SocketAddr) -> Self {
+        if address.ip().is_unspecified() {
+            address.set_ip([127, 0, 0, 1].into());
+        }
+        Self { address }
+    }
+
+    /// Looks something up.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        read(self.ask(Method::GET, path, Bytes::new()).await?).await
+    }
+
     /// Has something done.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         read(self.ask(Method::POST, path, Bytes::from(body.to_string())).await?).await

@@ -114,7 +114,7 @@ pub fn run(args: &EstimateArgs, policy: &Policy, moment: Moment) -> Result<Strin
         NoEstimate::TooLarge => "the sum is more than can be written: ask for fewer clips".to_owned(),
         NoEstimate::Line { index, why } => {
             let what = lines.get(index).map(|line| format!("{} s of {}", line.seconds, line.model)).unwrap_or_default();
-            format!("{what}: {}", explained(&why))
+            format!("{what}: {}", explained(&why, args.tenant.as_deref()))
         }
     })?;
     Ok(if args.json { format!("{:#}\n", estimate.to_json()) } else { rendered(&estimate) })
@@ -133,23 +133,12 @@ fn line(args: &EstimateArgs, clips: &Clips) -> Line {
 }
 
 /// Why there is no price, in the operator's words.
-fn explained(why: &NoPlan) -> String {
+fn explained(why: &NoPlan, tenant: Option<&str>) -> String {
     match why {
-        NoPlan::UnknownModel { model, known } => format!("no model {model} can be asked for here; those that can: {}", or_none(known)),
-        NoPlan::Seconds { asked, offered } => format!("{asked} s cannot be ordered; these can: {} s", or_none(offered)),
-        NoPlan::Size { asked, offered } => format!("{asked} cannot be ordered; these sizes can: {}", or_none(offered)),
-        NoPlan::Extra { name } => format!("no route takes the parameter {name} (extras)"),
-        NoPlan::Unsayable { lacks } => format!("no route has words for it: {lacks}"),
-        NoPlan::TooLong { max } => format!("the tenant may ask for {max} s at most (max_seconds)"),
-        NoPlan::TooDear { price, max } => format!("a clip costs {price}, and the tenant may spend {max} on one (max_cost)"),
-        NoPlan::NoRoute { rule: None, passed_over } if passed_over.is_empty() => {
+        NoPlan::NoRoute { rule: None, passed_over } if passed_over.is_empty() && tenant.is_none() => {
             "no rule is for this; name a tenant with --tenant, or end the rules with one that has no `when`".into()
         }
-        NoPlan::NoRoute { rule, passed_over } => {
-            let rule = rule.map_or_else(String::new, |index| format!(" of rule {}", index + 1));
-            let reasons: Vec<String> = passed_over.iter().map(|p| format!("{} {}", p.route, p.why)).collect();
-            format!("no route{rule} can serve this: {}", reasons.join("; "))
-        }
+        other => other.to_string(),
     }
 }
 

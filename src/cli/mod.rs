@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod desk;
 pub mod estimate;
+mod explain;
 mod halt;
 mod jobs;
 mod key;
@@ -55,6 +56,8 @@ enum Command {
     Key(key::KeyArgs),
     /// What clips would cost, before anybody makes them.
     Estimate(estimate::EstimateArgs),
+    /// Who would make a clip, why nobody else, and what would be held. Exit code 0 if somebody would, else 1.
+    Explain(explain::ExplainArgs),
     /// What was spent, by tenant, route, model and day.
     Report(report::ReportArgs),
     /// Look at jobs, and decide what the gateway may not: adopt, write off.
@@ -112,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let text = estimate::run(&args, &policy, Moment::of(Clock::default().now())).map_err(anyhow::Error::msg)?;
             print(&text)
         }
+        Command::Explain(args) => explain::run(&args),
         Command::Report(args) => report_spend(&args),
         Command::Jobs(args) => jobs::run(&args),
         Command::Reconcile(args) => reconcile::run(&args),

@@ -1,8 +1,8 @@
-//! A plan as a line of a log tells it: names in order, and why others are not among them.
+//! A plan as a line of a log tells it: names in order, and why others are not among them. And why there is none.
 
 use std::fmt;
 
-use super::Plan;
+use super::{NoPlan, Plan};
 
 /// The candidates by name, in order: `azure, openai`.
 #[derive(Debug)]
@@ -22,6 +22,36 @@ impl fmt::Display for Reasons<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         separated(f, "; ", &self.0.passed_over)
     }
+}
+
+/// In the operator's words.
+impl fmt::Display for NoPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownModel { model, known } => write!(f, "no model {model} can be asked for here; those that can: {}", or_none(known)),
+            Self::Extra { name } => write!(f, "no route takes the parameter {name} (extras)"),
+            Self::Unsayable { lacks } => write!(f, "no route has words for it: {lacks}"),
+            Self::Seconds { asked, offered } => write!(f, "{asked} s cannot be ordered; these can: {} s", or_none(offered)),
+            Self::Size { asked, offered } => write!(f, "{asked} cannot be ordered; these sizes can: {}", or_none(offered)),
+            Self::TooLong { max } => write!(f, "the tenant may ask for {max} s at most (max_seconds)"),
+            Self::TooDear { price, max } => write!(f, "a clip costs {price}, and the tenant may spend {max} on one (max_cost)"),
+            Self::NoRoute { rule: None, passed_over } if passed_over.is_empty() => {
+                f.write_str("no rule is for this; end the rules with one that has no `when`")
+            }
+            Self::NoRoute { rule, passed_over } => {
+                f.write_str("no route")?;
+                if let Some(index) = rule {
+                    write!(f, " of rules[{index}]")?;
+                }
+                f.write_str(" can serve this: ")?;
+                separated(f, "; ", passed_over)
+            }
+        }
+    }
+}
+
+fn or_none<T: ToString>(values: &[T]) -> String {
+    if values.is_empty() { "none".to_owned() } else { values.iter().map(T::to_string).collect::<Vec<_>>().join(", ") }
 }
 
 fn separated<T: fmt::Display>(f: &mut fmt::Formatter<'_>, separator: &str, items: impl IntoIterator<Item = T>) -> fmt::Result {

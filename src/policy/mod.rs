@@ -412,6 +412,17 @@ pub enum Choose {
     Cheapest,
 }
 
+impl Choose {
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Weighted => "weighted",
+            Self::Cheapest => "cheapest",
+        }
+    }
+}
+
 /// Who pays.
 #[derive(Clone, Debug)]
 pub struct Tenant {

@@ -27,19 +27,19 @@ pub struct ListQuery {
 
 /// Reads the query of `GET /videos`.
 pub fn page(query: Option<&str>) -> Result<ListQuery, Fault> {
-    let after = value(query, "after")?.filter(|after| !after.is_empty());
+    let after = query_value(query, "after")?.filter(|after| !after.is_empty());
     if let Some(after) = after.as_deref().filter(|after| after.len() > AFTER_BYTES_MAX) {
         return Err(Fault::too_long("after", after.chars().count(), AFTER_BYTES_MAX));
     }
 
-    let limit = match value(query, "limit")? {
+    let limit = match query_value(query, "limit")? {
         None => LIMIT_DEFAULT,
         Some(text) => digits(&text)
             .filter(|limit| *limit <= LIMIT_MAX)
             .ok_or_else(|| Fault::bad_value("limit", &text, "A limit is a whole number from 0 to 100."))?,
     };
 
-    let newest_first = match value(query, "order")?.as_deref() {
+    let newest_first = match query_value(query, "order")?.as_deref() {
         None | Some("desc") => true,
         Some("asc") => false,
         Some(text) => return Err(Fault::bad_value("order", text, "Supported values are: 'asc' and 'desc'.")),
@@ -49,20 +49,20 @@ pub fn page(query: Option<&str>) -> Result<ListQuery, Fault> {
 
 /// The token of a signed link to content, if the query has one.
 pub fn link_token(query: Option<&str>) -> Result<Option<String>, Fault> {
-    value(query, "token")
+    query_value(query, "token")
 }
 
 /// Reads the query of `GET /videos/{id}/content`.
 pub fn variant(query: Option<&str>) -> Result<Variant, Fault> {
-    let Some(text) = value(query, "variant")? else { return Ok(Variant::Video) };
+    let Some(text) = query_value(query, "variant")? else { return Ok(Variant::Video) };
     Variant::ALL
         .into_iter()
         .find(|variant| variant.as_str() == text)
         .ok_or_else(|| Fault::bad_value("variant", &text, "Supported values are: 'video', 'thumbnail', and 'spritesheet'."))
 }
 
-/// The value of a key that may be given once.
-fn value(query: Option<&str>, key: &str) -> Result<Option<String>, Fault> {
+/// The value of a query's key that may be given once.
+pub fn query_value(query: Option<&str>, key: &str) -> Result<Option<String>, Fault> {
     let mut found = None;
     for pair in query.unwrap_or_default().split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

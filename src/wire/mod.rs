@@ -46,7 +46,7 @@ pub use character::{NewCharacter, character};
 pub use error::{Fault, FaultKind, FormError, error_body};
 pub use fingerprint::fingerprint;
 pub use form::{Form, read_form};
-pub use list::{ListQuery, link_token, page, variant};
+pub use list::{ListQuery, link_token, page, query_value, variant};
 pub use media::check_reference_size;
 pub use range::{Wanted, wanted as wanted_range};
 pub use video::{OUTCOME_UNKNOWN, QueueView, VideoView, character_json, deleted, list, model, models, public_status, video};

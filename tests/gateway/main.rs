@@ -35,6 +35,7 @@ mod callback_tokens;
 mod notices;
 mod limits;
 mod queueing;
+mod explaining;
 mod failover;
 mod health;
 mod rotating;

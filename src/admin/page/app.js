@@ -208,6 +208,52 @@ function drawPolicy({ reload, revision, warnings }) {
   ].filter((node) => node !== null);
 }
 
+/** Fills a list with names if they have changed, and keeps what is chosen if it is still among them. */
+function fill(select, names) {
+  const key = JSON.stringify(names);
+  if (drawn.get(select) === key) return;
+  drawn.set(select, key);
+  const chosen = select.value;
+  select.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
+  if (names.includes(chosen)) select.value = chosen;
+}
+
+function drawExplained(said) {
+  if (said.error) return [el("p", { class: "why" }, said.error.message)];
+  const heads = ["", "Route", "As", "Makes", "Price", "How it is, or why not"];
+  const rows = said.routes.map((line) => el("tr", { class: line.place === null ? "off" : null },
+    el("td", { class: "number" }, line.place ?? ""),
+    el("td", null, line.route, line.weight === null ? null : el("div", { class: "quiet" }, `weight ${line.weight}`)),
+    el("td", null, line.upstream_model ?? ""),
+    el("td", null, line.seconds === undefined ? "" : `${line.seconds} s · ${line.size}`),
+    el("td", { class: "number" }, line.price === undefined ? "" : usd(line.price)),
+    el("td", null, line.why_not ?? line.now ?? "")));
+  const matched = said.rule === null ? "No rule matches." : `${said.rule} matches${said.order === null ? "" : `; asked ${said.order}`}.`;
+  const bound = said.residency === null ? "" : ` Processed in ${said.residency} only.`;
+  const verdict = said.refusal === null ? `${usd(said.held)} would be held.` : `Nobody would be asked: ${said.refusal}.`;
+  const order = said.live.order.join(", ");
+  const planned = said.routes.filter((line) => line.place !== null).map((line) => line.route).join(", ");
+  const notes = order === planned ? said.live.notes : [`asked now in this order: ${order || "nobody"}`, ...said.live.notes];
+  return [
+    el("p", null, badge(said.refusal === null ? "served" : "refused", said.refusal === null ? "good" : "bad"), " ", matched + bound, " ", verdict),
+    el("table", null, el("thead", null, el("tr", null, heads.map((name) => el("th", { scope: "col" }, name)))), el("tbody", null, rows)),
+    el("ul", { class: "quiet" }, notes.map((note) => el("li", null, note))),
+  ];
+}
+
+async function explain(event) {
+  event.preventDefault();
+  const said = [...new FormData(byId("ask"))].filter(([, value]) => value !== "");
+  let answer;
+  try {
+    const reply = await fetch(`api/explain?${new URLSearchParams(said)}`, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    answer = await reply.json();
+  } catch {
+    answer = { error: { message: "The gateway does not answer." } };
+  }
+  byId("explained").replaceChildren(...drawExplained(answer));
+}
+
 const alarm = (tone, title, text) => el("div", { class: `alarm ${tone}` }, el("b", null, title), " ", text);
 const isNothing = (amount) => amount === null || /^-?0*\.?0*$/.test(amount);
 
@@ -243,6 +289,9 @@ function show(status, jobs) {
   draw("tenants", { gateway: status.gateway, tenants: status.tenants }, drawTenants);
   draw("policy", { reload: status.reload, revision: status.revision, warnings: status.warnings }, drawPolicy);
   draw("jobs", jobs, drawJobs);
+  const ask = byId("ask");
+  fill(ask.elements.tenant, status.tenants.map((tenant) => tenant.name));
+  fill(ask.elements.model, [...new Set(status.routes.flatMap((route) => route.offers.map((offer) => offer.model)))].sort());
   showAlarms(null);
 }
 
@@ -305,5 +354,6 @@ async function follow() {
 }
 
 byId("reload").addEventListener("click", reload);
+byId("ask").addEventListener("submit", explain);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 follow();

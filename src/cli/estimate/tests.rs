@@ -165,7 +165,7 @@ fn what_cannot_be_priced_is_explained() {
     4 s of sora-3: no model sora-3 can be asked for here; those that can: sora-2, sora-2-pro
     4 s of sora-2: 640x480 cannot be ordered; these sizes can: 720x1280, 1280x720
     --tenant nobody: gateway.toml has no such tenant; it has acme, modest
-    4 s of sora-2: no route of rule 1 can serve this: simulator has no region, and acme is bound to eu
+    4 s of sora-2: no route of rules[0] can serve this: simulator has no region, and acme is bound to eu
     10 s of sora-2-pro: no model sora-2-pro can be asked for here; those that can: sora-2
     12 s of sora-2: a clip costs 1.20, and the tenant may spend 0.50 on one (max_cost)
     the sum is more than can be written: ask for fewer clips
@@ -179,5 +179,5 @@ fn a_model_that_is_retired_everywhere_is_not_priced() {
     let mut retired = route("openai");
     retired.models.insert(ModelName::new("sora-2"), crate::policy::Offer { sunset: Some(date(2026, 9, 24)), ..sora_2() });
     let why = printed(&policy(Choose::Ordered, vec![(retired, 1)]), "estimate sora-2:4s").unwrap_err();
-    insta::assert_snapshot!(why, @"4 s of sora-2: no route of rule 1 can serve this: openai offered sora-2 until 2026-09-24 and no longer");
+    insta::assert_snapshot!(why, @"4 s of sora-2: no route of rules[0] can serve this: openai offered sora-2 until 2026-09-24 and no longer");
 }

@@ -1,0 +1,172 @@
+//! `GET /api/explain`: what would become of a wish, by the policy in force and by how things are at the moment.
+//!
+//! The policy's part is [`why::explain`]'s; here is added what only the running gateway knows. Looking takes
+//! nothing: no request is counted and no money is held.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::{as_json, error};
+use crate::budget::{Account, Booking};
+use crate::clock::Timestamp;
+use crate::dispatch::in_order;
+use crate::gateway::Gateway;
+use crate::limits::Room;
+use crate::money::MicroUsd;
+use crate::plan::{Candidate, Plan};
+use crate::policy::{Budget, Limits, Policy, Tenant};
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::store::StoreError;
+use crate::why::{self, Explanation, Question};
+
+/// The answer: an explanation, and how things are.
+#[derive(Serialize)]
+struct Explained {
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// What the client would be told, if nobody would be asked.
+    told: Option<Told>,
+    live: Live,
+}
+
+/// A refusal as a client sees it.
+#[derive(Serialize)]
+struct Told {
+    status: u16,
+    code: Option<String>,
+    param: Option<String>,
+    message: String,
+}
+
+/// How things are at the moment.
+#[derive(Serialize)]
+struct Live {
+    /// The routes in the order in which they would be asked now, by how they are.
+    order: Vec<String>,
+    gateway: Used,
+    tenant: Used,
+    /// Those that would be asked.
+    routes: BTreeMap<String, Used>,
+    /// The same in sentences, and whatever else stands in the way.
+    notes: Vec<String>,
+}
+
+/// How much of what it may have somebody has used; what has no limit has no number.
+#[derive(Clone, Debug, Serialize)]
+struct Used {
+    in_flight: Option<u32>,
+    in_flight_max: Option<u32>,
+    requests_per_minute_max: Option<u32>,
+    requests_left: Option<u32>,
+    cap: Option<String>,
+    left: Option<String>,
+    /// Why it is asked later than planned, or not at all.
+    unwell: Option<String>,
+    #[serde(skip)]
+    left_of_cap: Option<MicroUsd>,
+}
+
+/// Answers the question in a query.
+pub async fn answer(gw: &Gateway, query: Option<&str>) -> Reply {
+    let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
+    let asked = Question::of_query(query).and_then(|question| {
+        let explained = why::explain(&policy, &question, now)?;
+        let tenant = policy.tenants.get(&question.tenant).ok_or("there is no such tenant")?;
+        Ok((explained, tenant))
+    });
+    let ((mut explanation, outcome), tenant) = match asked {
+        Ok(asked) => asked,
+        Err(why) => return error(StatusCode::UNPROCESSABLE_ENTITY, &why),
+    };
+    match live(gw, &policy, tenant, outcome.as_ref().ok(), now).await {
+        Ok(live) => {
+            for line in &mut explanation.routes {
+                line.now = live.routes.get(&line.route).map(sentence);
+            }
+            let told = outcome.err().map(|why| Refusal::from(why).told());
+            let told = told.map(|told| Told { status: told.status.as_u16(), code: told.code, param: told.param, message: told.message });
+            as_json(&Explained { explanation, told, live })
+        }
+        Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
+    }
+}
+
+async fn live(gw: &Gateway, policy: &Policy, tenant: &Tenant, plan: Option<&Plan>, now: Timestamp) -> Result<Live, StoreError> {
+    let gateway = used(gw, Account::Gateway, policy.budget.as_ref(), Limits::default(), None, now).await?;
+    let account = Account::Tenant(tenant.name.clone());
+    let wisher = used(gw, account, Some(&tenant.budget), tenant.limits, gw.limits.room_of_tenant(tenant), now).await?;
+    let mut routes = BTreeMap::new();
+    for candidate in plan.iter().flat_map(|plan| &plan.candidates) {
+        let route = &candidate.route;
+        let account = Account::Route(route.name.clone());
+        let mut used = used(gw, account, route.budget.as_ref(), route.limits, gw.limits.room_of_route(route), now).await?;
+        used.unwell = plan.and_then(|plan| gw.health.standing(route, &plan.model, now).why());
+        routes.insert(route.name.to_string(), used);
+    }
+    let mut notes = vec![format!("{}: {}", tenant.name, sentence(&wisher))];
+    if gateway.cap.is_some() {
+        notes.push(format!("the gateway: {}", sentence(&gateway)));
+    }
+    let ceiling = plan.map_or(MicroUsd::ZERO, Plan::ceiling);
+    for (whose, used) in [(tenant.name.as_str(), &wisher), ("the gateway", &gateway)] {
+        if used.left_of_cap.is_some_and(|left| left < ceiling) {
+            notes.push(format!("{ceiling} USD do not fit under the cap of {whose}: it would be refused"));
+        }
+    }
+    if gw.halting.why().is_some() {
+        notes.push("buying is halted: every wish is refused until it is resumed".to_owned());
+    }
+    if gw.reconciling.since().is_some() {
+        notes.push("the books come from a backup, and nothing is ordered until `filmgate reconcile --done`".to_owned());
+    }
+    if gw.stop.is_cancelled() {
+        notes.push("the gateway is stopping".to_owned());
+    }
+    let is_there = |plan: &Plan, candidate: &Candidate| !gw.health.is_gone(&candidate.route, &plan.model);
+    let asked = |plan| in_order(gw, plan).filter(|candidate| is_there(plan, candidate)).map(|candidate| candidate.route.name.to_string());
+    let order: Vec<String> = plan.into_iter().flat_map(asked).collect();
+    if plan.is_some() && order.is_empty() {
+        notes.push("every route that would be asked is out of rotation: it would be refused".to_owned());
+    }
+    Ok(Live { order, gateway, tenant: wisher, routes, notes })
+}
+
+async fn used(
+    gw: &Gateway,
+    account: Account,
+    budget: Option<&Budget>,
+    limits: Limits,
+    room: Option<Room>,
+    now: Timestamp,
+) -> Result<Used, StoreError> {
+    let booking = Booking::at(account, budget, now);
+    let balance = gw.store.balance(&booking.account, &booking.period.key).await?;
+    let used = balance.map_or(Some(MicroUsd::ZERO), |balance| balance.held.plus(balance.spent));
+    let left_of_cap = booking.cap.map(|cap| used.and_then(|used| cap.minus(used)).unwrap_or(MicroUsd::ZERO));
+    let in_flight = match booking.account {
+        Account::Gateway => None,
+        _ => Some(gw.store.places_taken(&booking.account).await?),
+    };
+    Ok(Used {
+        in_flight,
+        in_flight_max: limits.in_flight,
+        requests_per_minute_max: room.map(|room| room.rpm),
+        requests_left: room.map(|room| room.left),
+        cap: booking.cap.map(|cap| cap.to_string()),
+        left: left_of_cap.map(|left| left.to_string()),
+        unwell: None,
+        left_of_cap,
+    })
+}
+
+/// `2 of 5 in flight, 48 of 50 requests left this minute, 12.00 of 500.00 USD left`
+fn sentence(used: &Used) -> String {
+    let of = |max: Option<u32>| max.map_or_else(String::new, |max| format!(" of {max}"));
+    let flight = used.in_flight.map(|count| format!("{count}{} in flight", of(used.in_flight_max)));
+    let requests = used.requests_left.map(|left| format!("{left}{} requests left this minute", of(used.requests_per_minute_max)));
+    let money = used.left.as_ref().zip(used.cap.as_ref()).map(|(left, cap)| format!("{left} of {cap} USD left"));
+    [flight, requests, money, used.unwell.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
