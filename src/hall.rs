@@ -16,6 +16,9 @@ use crate::id::{JobId, RouteName};
 /// A route that turned a job away is asked again within this time, whatever it said.
 const REST_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// For so long after a route turned a job away, those who wait are sent to it one at a time.
+const CAREFUL_FOR: Duration = Duration::from_secs(60);
+
 /// A place in line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -41,6 +44,8 @@ pub struct Hall {
     /// Routes that somebody came to wait for, perhaps after the board was made.
     lately: Mutex<HashMap<RouteName, Instant>>,
     rests: Mutex<HashMap<RouteName, Rest>>,
+    /// When each route turned a job away last.
+    turned: Mutex<HashMap<RouteName, Instant>>,
     bell: Notify,
 }
 
@@ -86,6 +91,16 @@ impl Hall {
         lock(&self.rests).insert(route.clone(), rest);
     }
 
+    /// A route turned a job away because it is full, by a limit that only it knows.
+    pub fn turned_away(&self, route: &RouteName) {
+        lock(&self.turned).insert(route.clone(), Instant::now());
+    }
+
+    /// Whether a route turned a job away lately: of several that are sent at once, any may be the one that it takes.
+    pub fn takes_one_at_a_time(&self, route: &RouteName) -> bool {
+        lock(&self.turned).get(route).is_some_and(|at| at.elapsed() < CAREFUL_FOR)
+    }
+
     /// A route's place became free. One that only said that it is full may have room again.
     pub fn freed(&self, route: &RouteName) {
         lock(&self.rests).retain(|resting, rest| resting != route || rest.by_request);
@@ -106,6 +121,7 @@ impl Hall {
     pub fn retain(&self, known: impl Fn(&RouteName) -> bool) {
         lock(&self.rests).retain(|route, _| known(route));
         lock(&self.lately).retain(|route, _| known(route));
+        lock(&self.turned).retain(|route, _| known(route));
     }
 }
 

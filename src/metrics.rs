@@ -30,8 +30,8 @@ use crate::store::{Job, Overview};
 
 pub use family::Series;
 pub use words::{
-    AttemptOutcome, CopyOutcome, Guarded, Listener, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome, Refusal,
-    RemovalCause, RouteState, UpstreamCall, WebhookOutcome,
+    AttemptOutcome, CopyOutcome, Guarded, Listener, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome,
+    QueueOutcome, Refusal, RemovalCause, RouteState, UpstreamCall, WebhookOutcome,
 };
 
 use names::{Names, OTHER};
@@ -192,6 +192,15 @@ impl Metrics {
         }
         if let (true, Some(ended_at)) = (made, job.ended_at) {
             self.events.completion_seconds.observe(place, ended_at.since(job.created_at));
+        }
+    }
+
+    /// A job left the line after it had waited for so long.
+    pub fn left_line(&self, job: &Job, outcome: QueueOutcome, waited: Duration) {
+        let names = self.names.load();
+        self.events.queue_ended_total.add([names.tenant(job.tenant.as_str()), outcome.as_str()], 1);
+        if outcome == QueueOutcome::Sent {
+            self.events.queue_wait_seconds.observe([names.model(job.model.as_str())], waited);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::budget::{Account, Booking};
 use crate::gateway::Gateway;
 use crate::money::MicroUsd;
 use crate::plan::models;
+use crate::policy::Queue;
 use crate::price;
 use crate::refusal::{CapOf, Refusal};
 
@@ -27,7 +28,7 @@ pub async fn room(gw: &Gateway, caller: &Caller, headers: &HeaderMap) -> Result<
     let account = Account::Tenant(tenant.name.clone());
     if let Some(max) = tenant.limits.in_flight {
         let in_flight = gw.store.places_taken(&account).await?;
-        if in_flight >= max {
+        if in_flight >= max && !may_wait(caller) {
             return Err(Refusal::TenantFull { in_flight });
         }
     }
@@ -44,6 +45,11 @@ pub async fn room(gw: &Gateway, caller: &Caller, headers: &HeaderMap) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether some wish of the tenant's might stand in line: which rule it would match is not known yet.
+fn may_wait(caller: &Caller) -> bool {
+    Queue::of(None, &caller.tenant).is_some() || caller.policy.rules.iter().any(|rule| Queue::of(Some(rule), &caller.tenant).is_some())
 }
 
 fn is_small(headers: &HeaderMap) -> bool {

@@ -2,6 +2,7 @@
 //! tenant at once; the books keep it, its files go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -10,7 +11,7 @@ use crate::archive::Owner;
 use crate::gateway::Gateway;
 use crate::id::{JobId, TenantName};
 use crate::job::{Event, State, step};
-use crate::metrics::RemovalCause;
+use crate::metrics::{QueueOutcome, RemovalCause};
 use crate::owing;
 use crate::provider::Handle;
 use crate::refusal::Refusal;
@@ -45,10 +46,14 @@ async fn end_unsent(gw: &Gateway, tenant: &TenantName, id: JobId) -> Result<bool
         return Ok(false);
     };
     let step = step(job.state, Event::Exhausted).map_err(|_| Refusal::Internal)?;
+    let waited = job.state == State::Waiting;
     let error = Some(JobError { code: NOT_SENT.0.to_owned(), message: NOT_SENT.1.to_owned() });
     match owing::apply(gw, &job, step, Facts { error, ..Facts::default() }).await {
         Ok(job) => {
             gw.metrics.ended(&job);
+            if waited {
+                gw.metrics.left_line(&job, QueueOutcome::Deleted, Duration::ZERO);
+            }
             info!(job.id = %job.id, "deleted before it was sent");
             Ok(true)
         }

@@ -39,6 +39,7 @@ pub fn heed(gw: &Gateway, candidate: &Candidate, answer: &Result<Accepted, Submi
         Err(SubmitError::Refused { reason, retry_after_secs, .. })
             if in_line || matches!(reason, RefusedReason::RateLimited | RefusedReason::TooManyJobs) =>
         {
+            gw.hall.turned_away(route);
             gw.hall.rests(route, retry_after_secs.map(Duration::from_secs), FULL_WAIT);
         }
         Err(SubmitError::NotSent(_)) if in_line => gw.hall.rests(route, None, FULL_WAIT),

@@ -145,12 +145,14 @@ async fn end_as_told(gw: &Gateway, job: &Job, event: Event) {
     end(gw, job, event, code, message).await;
 }
 
-/// Ends a job with an error.
-pub async fn end(gw: &Gateway, job: &Job, event: Event, code: &str, message: &str) {
+/// Ends a job with an error; whether this did.
+pub async fn end(gw: &Gateway, job: &Job, event: Event, code: &str, message: &str) -> bool {
     let error = Some(JobError { code: code.to_owned(), message: message.to_owned() });
-    if apply(gw, job, event, Facts { error, ..Facts::default() }).await {
+    let ended = apply(gw, job, event, Facts { error, ..Facts::default() }).await;
+    if ended {
         info!(job.id = %job.id, ?event, "ended by the sweeper");
     }
+    ended
 }
 
 /// Writes one step; whether it was written.

@@ -6,8 +6,7 @@
 //! certain: the books let one gateway take a job out, and keep the limits exact. Can be killed at any instant.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use crate::gateway::Gateway;
 use crate::hall::{Board, Place};
 use crate::id::{JobId, RouteName, TenantName};
 use crate::job::{Event, State};
+use crate::metrics::QueueOutcome;
 use crate::order;
 use crate::plan::{Moment, Plan, may_process, plan};
 use crate::policy::Policy;
@@ -65,12 +65,26 @@ pub async fn run(gw: Arc<Gateway>) {
     }
 }
 
+/// Jobs that are on their way from the line to a route.
+#[derive(Clone, Default)]
+struct UnderWay(Arc<Mutex<HashMap<JobId, Option<RouteName>>>>);
+
+impl UnderWay {
+    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, Option<RouteName>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_to(&self, route: &RouteName) -> bool {
+        self.jobs().values().any(|to| to.as_ref() == Some(route))
+    }
+}
+
 /// What the usher keeps in mind.
 struct Usher {
     gw: Arc<Gateway>,
     turns: Turns,
-    under_way: Arc<std::sync::Mutex<HashSet<JobId>>>,
-    count: Arc<AtomicUsize>,
+    /// Who is on the way out, and to which route.
+    under_way: UnderWay,
     /// Which routes a line's head may be made by, by the policy of that revision, and when that was found out.
     known: HashMap<(TenantName, String), Known>,
     board_at: Option<(Instant, Duration)>,
@@ -94,15 +108,7 @@ struct Open {
 
 impl Usher {
     fn new(gw: Arc<Gateway>) -> Self {
-        Self {
-            gw,
-            turns: Turns::default(),
-            under_way: Arc::default(),
-            count: Arc::default(),
-            known: HashMap::new(),
-            board_at: None,
-            tidied_at: None,
-        }
+        Self { gw, turns: Turns::default(), under_way: UnderWay::default(), known: HashMap::new(), board_at: None, tidied_at: None }
     }
 
     async fn round(&mut self) -> Result<(), StoreError> {
@@ -126,7 +132,9 @@ impl Usher {
     /// Ends those that stood in line for as long as they may.
     async fn end_the_late(&self) -> Result<(), StoreError> {
         for job in self.gw.store.out_of_time(self.gw.clock.now(), EXPIRED_MAX).await? {
-            sweeper::end(&self.gw, &job, Event::Expired, EXPIRED.0, EXPIRED.1).await;
+            if sweeper::end(&self.gw, &job, Event::Expired, EXPIRED.0, EXPIRED.1).await {
+                self.gw.metrics.left_line(&job, QueueOutcome::Expired, Duration::ZERO);
+            }
         }
         Ok(())
     }
@@ -143,13 +151,13 @@ impl Usher {
 
     /// Takes out whoever there is room for, tenant by tenant as their turns come.
     async fn take_out(&mut self, policy: &Arc<Policy>, lines: &[Line]) -> Result<(), StoreError> {
-        let mut rooms = Rooms { gw: &self.gw.clone(), policy, left: HashMap::new() };
+        let mut rooms = Rooms { gw: &self.gw.clone(), policy, under_way: self.under_way.clone(), left: HashMap::new() };
         let mut open: HashMap<TenantName, Vec<Open>> = HashMap::new();
         for line in lines {
             let line = Open { line: line.clone(), heads: Vec::new(), more: true, read: false };
             open.entry(line.line.tenant.clone()).or_default().push(line);
         }
-        while self.count.load(Ordering::Relaxed) < UNDER_WAY_MAX {
+        while self.under_way.jobs().len() < UNDER_WAY_MAX {
             let next = open.keys().map(|tenant| (self.turns.tag(tenant), tenant)).min().map(|(_, tenant)| tenant.clone());
             let Some(tenant) = next else { break };
             let Some(lines) = open.get_mut(&tenant) else { break };
@@ -187,7 +195,7 @@ impl Usher {
             let oldest = lines.iter_mut().filter(|open| !open.heads.is_empty()).min_by_key(|open| open.heads[0].job.id);
             let Some(open) = oldest else { return Ok(None) };
             let head = open.heads.remove(0);
-            if self.is_under_way(head.job.id) {
+            if self.under_way.jobs().contains_key(&head.job.id) {
                 continue;
             }
             let Some(planned) = self.planned(policy, &head) else { continue };
@@ -231,10 +239,6 @@ impl Usher {
         self.known.insert((open.line.tenant.clone(), open.line.lane.clone()), known);
     }
 
-    fn is_under_way(&self, id: JobId) -> bool {
-        self.under_way.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&id)
-    }
-
     /// Who may make a job by the policy of now, at no more than what is held for it and where it may be processed.
     fn planned(&self, policy: &Policy, head: &InLine) -> Option<Plan> {
         let job = &head.job;
@@ -269,21 +273,23 @@ impl Usher {
 
     /// Sends a job on its way, in a task that a stop waits for.
     fn send(&self, order: Order) {
-        let (gw, under_way, count) = (self.gw.clone(), self.under_way.clone(), self.count.clone());
+        let (gw, under_way) = (self.gw.clone(), self.under_way.clone());
         let Subject::Known(job) = &order.subject else { return };
         let (id, waited) = (job.id, gw.clock.now().since(job.created_at));
         let span = info_span!("usher", job.id = %id);
-        under_way.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id);
-        count.fetch_add(1, Ordering::Relaxed);
+        under_way.jobs().insert(id, order.admitted.clone());
         self.gw.tasks.spawn(
             async move {
-                let (on_disk, _) = oneshot::channel();
+                let (on_disk, mut sent) = oneshot::channel();
                 let made = dispatch(&gw, order, on_disk).await;
                 let is_out = made.as_ref().map_or(true, |job| job.state != State::Waiting);
-                under_way.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id);
-                count.fetch_sub(1, Ordering::Relaxed);
+                under_way.jobs().remove(&id);
                 if is_out {
-                    info!(waited_secs = waited.as_secs(), "out of the line");
+                    // Where another gateway was faster, it says so.
+                    if let Ok(job) = sent.try_recv() {
+                        info!(waited_secs = waited.as_secs(), "out of the line");
+                        gw.metrics.left_line(&job, QueueOutcome::Sent, waited);
+                    }
                     gw.hall.ring();
                 }
             }
@@ -365,6 +371,7 @@ fn room(policy: &Policy, routes: &HashSet<RouteName>) -> Room {
 struct Rooms<'a> {
     gw: &'a Gateway,
     policy: &'a Policy,
+    under_way: UnderWay,
     left: HashMap<RouteName, u32>,
 }
 
@@ -380,6 +387,11 @@ impl Rooms<'_> {
         let left = match route.limits.in_flight {
             Some(max) => max.saturating_sub(self.gw.store.places_taken(&Account::Route(name.clone())).await?),
             None => u32::MAX,
+        };
+        let left = match self.gw.hall.takes_one_at_a_time(name) {
+            true if self.under_way.is_to(name) => 0,
+            true => left.min(1),
+            false => left,
         };
         self.left.insert(name.clone(), left);
         Ok(left > 0)

@@ -18,6 +18,8 @@ const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5,
 const COPY: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
 /// 5 s to 30 min: what a clip takes.
 const COMPLETION: &[f64] = &[5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 360.0, 600.0, 900.0, 1800.0];
+/// 1 s to 4 h: how long a job stands in line.
+const WAIT: &[f64] = &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 14_400.0];
 
 families! {
     /// What happens, recorded since the process began.
@@ -40,6 +42,10 @@ families! {
         retry_cost_microusd_total: Counters["route", "model"],
         /// Time from the wish to the finished clip.
         completion_seconds: Histograms["route", "model"] in COMPLETION,
+        /// Time from the wish until a job that stood in line was sent.
+        queue_wait_seconds: Histograms["model"] in WAIT,
+        /// Jobs that left the line, by how.
+        queue_ended_total: Counters["tenant", "outcome"],
         /// Jobs that took longer than their length and size usually take; each counts once.
         overdue_total: Counters["route", "model"],
         /// Jobs that ended, by how.

@@ -28,6 +28,18 @@ macro_rules! words {
 }
 
 words! {
+    /// How a job left the line.
+    QueueOutcome {
+        /// Its turn came, and it was sent to a route
+        Sent = "sent",
+        /// It had waited for as long as it may
+        Expired = "expired",
+        /// Its client deleted it
+        Deleted = "deleted",
+    }
+}
+
+words! {
     /// What a client asks of the public listener.
     Operation {
         /// `POST /videos`

@@ -60,7 +60,15 @@ async fn fifty_clips_posted_at_once_on_five_slots_all_come_out() {
         let acme = acme.clone();
         wishes.spawn(async move {
             let video = acme.wish(&wish(&n.to_string())).await.ok().json();
-            assert_eq!(acme.ended(id(&video)).await["status"], "completed");
+            for _ in 0..600 {
+                let status = acme.video(id(&video)).await["status"].clone();
+                if status == "completed" {
+                    return;
+                }
+                assert_ne!(status, "failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            panic!("{video} never ends");
         });
     }
     wishes.join_all().await;
@@ -182,6 +190,11 @@ async fn who_waits_for_too_long_or_is_deleted_gets_everything_back() {
     let ended = acme.ended(id(&waits)).await;
     assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("queue_timeout")), "{ended}");
     assert_eq!((world.held("tenant:acme"), world.orders()), (400_000, 1));
+    let metrics = String::from_utf8(world.operator().get("/metrics").await.ok().body.to_vec()).unwrap();
+    for outcome in ["expired", "deleted"] {
+        let line = format!("filmgate_queue_ended_total{{outcome=\"{outcome}\",tenant=\"acme\"}} 1");
+        assert!(metrics.contains(&line), "{line}");
+    }
     world.end().await;
 }
 
@@ -312,7 +325,7 @@ async fn who_waits_outlives_a_gateway_that_is_killed() {
             gateway.process.kill();
         }
         let gateway = site.gateway().await;
-        site.until_quiet().await;
+        site.until_quiet_for(Duration::from_secs(90)).await;
         let made = site.number("SELECT count(*) FROM jobs WHERE state = 'completed'");
         let released = site.number("SELECT count(*) FROM jobs WHERE state = 'released' AND attempts = 0");
         assert!(made >= 20 && released == 0, "{made} were made, {released} of those who waited were not");
