@@ -1,12 +1,14 @@
 //! Rotation: what a provider says it does not have any more is not asked for, until it is listed again, its entry
 //! is another one, or a person says so. Nobody pays to find out.
 
+use std::process::Output;
 use std::time::Duration;
 
 use filmgate::simulator::{Dialect, Faults};
 use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
+use crate::process::run_in;
 use crate::world::{World, azure, cometapi, openai, route, tenant};
 
 const A_LOOK: Duration = Duration::from_secs(61);
@@ -32,6 +34,15 @@ fn orders(world: &World, dialect: &str) -> u64 {
 async fn models(world: &World) -> Vec<String> {
     let list = world.tenant("acme").get("/v1/models").await.ok().json();
     list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// How `filmgate readmit first sora-2` exits, and what it says.
+async fn readmitted(world: &World) -> (Option<i32>, String) {
+    let (folder, admin) = (world.path("."), world.gateway().admin.to_string());
+    // The gateway is on this thread.
+    let run = move || run_in(&folder, &["readmit", "first", "sora-2", "--admin", &admin]);
+    let Output { status, stdout, stderr } = tokio::task::spawn_blocking(run).await.unwrap();
+    (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
 }
 
 #[tokio::test]
@@ -120,7 +131,9 @@ async fn a_person_or_another_entry_in_the_file_brings_it_back() {
     assert_eq!(world.standing("first", "sora-2").await, "gone");
     world.edit_policy(&two_dialects()).await;
     assert_eq!(world.standing("first", "sora-2").await, "gone", "the same file changes nothing");
-    operator.post("/api/readmit", &readmit).await.ok();
+    assert_eq!(readmitted(&world).await, (Some(0), "sora-2 is back in rotation on first.\n".to_owned()));
+    let (code, told) = readmitted(&world).await;
+    assert!(code == Some(1) && told.contains("sora-2 is in rotation on first"), "{told}");
     assert_eq!(world.standing("first", "sora-2").await, "closed");
     assert_eq!(acme.made(&whale()).await["route"], "comet");
     assert_eq!(world.standing("first", "sora-2").await, "gone", "that was one refusal, and free");
