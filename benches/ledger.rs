@@ -137,6 +137,7 @@ fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
         extras: Default::default(),
         end_user: None,
         residency: None,
+        key_name: None,
         ceiling: PRICE,
         bookings: [Account::Gateway, Account::Tenant(tenant)].map(|account| Booking::at(account, None, at)).into(),
         tenant_in_flight_max: None,

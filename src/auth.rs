@@ -18,10 +18,10 @@ const KEY_BYTES_MAX: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unauthenticated;
 
-/// The tenant whose key the request shows, as `Authorization: Bearer KEY` or as `api-key: KEY`.
+/// The tenant whose key the request shows, and the key's hash. It is shown as `Authorization: Bearer KEY` or as `api-key: KEY`.
 ///
 /// Two different keys, two headers of one kind, or anything but `Bearer` is no key at all.
-pub fn authenticate(policy: &Policy, headers: &HeaderMap) -> Result<Arc<Tenant>, Unauthenticated> {
+pub fn authenticate(policy: &Policy, headers: &HeaderMap) -> Result<(Arc<Tenant>, [u8; 32]), Unauthenticated> {
     let bearer = match only(headers, AUTHORIZATION.as_str())? {
         Some(value) => Some(bearer(value).ok_or(Unauthenticated)?),
         None => None,
@@ -33,7 +33,8 @@ pub fn authenticate(policy: &Policy, headers: &HeaderMap) -> Result<Arc<Tenant>,
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return Err(Unauthenticated);
     }
-    policy.keys.get(&hash(key)).cloned().ok_or(Unauthenticated)
+    let hash = hash(key);
+    policy.keys.get(&hash).map(|tenant| (tenant.clone(), hash)).ok_or(Unauthenticated)
 }
 
 /// SHA-256 of a key: the form in which the policy knows it.

@@ -9,11 +9,22 @@ use std::fmt;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Error, Span};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
 use crate::id::{RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::{Budget, Per};
+
+impl Account {
+    /// The tenant whose money it is, or that may spend it; `None` if it is the operator's.
+    pub const fn tenant(&self) -> Option<&TenantName> {
+        match self {
+            Self::Tenant(name) | Self::Key(name, _) | Self::User(name, _) => Some(name),
+            Self::Gateway | Self::Route(_) => None,
+        }
+    }
+}
 
 /// Whose money it is: one row of the balances for each of its periods.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,15 +35,30 @@ pub enum Account {
     Tenant(TenantName),
     /// A route's account at its provider.
     Route(RouteName),
+    /// One of a tenant's keys, by its name.
+    Key(TenantName, String),
+    /// One of a tenant's end users; all requests that name none are one user together.
+    User(TenantName, Option<String>),
 }
 
-/// `gateway`, `tenant:NAME` or `route:NAME`: as columns write it.
+/// The longest end user's name that columns write as it is, bytes.
+const USER_BYTES_MAX: usize = 64;
+
+/// `gateway`, `tenant:NAME`, `route:NAME`, `key:TENANT/NAME` or `user:TENANT/NAME`: as columns write it. A long name of
+/// an end user is written as its hash; no name is empty.
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gateway => f.write_str("gateway"),
             Self::Tenant(name) => write!(f, "tenant:{name}"),
             Self::Route(name) => write!(f, "route:{name}"),
+            Self::Key(tenant, key) => write!(f, "key:{tenant}/{key}"),
+            Self::User(tenant, None) => write!(f, "user:{tenant}/"),
+            Self::User(tenant, Some(user)) if user.len() <= USER_BYTES_MAX => write!(f, "user:{tenant}/{user}"),
+            Self::User(tenant, Some(user)) => {
+                write!(f, "user:{tenant}/sha256:")?;
+                Sha256::digest(user).iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::owing;
 use crate::plan::{Candidate, Plan, submission};
 use crate::policy::{Queue, Route};
 use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmitError};
-use crate::refusal::{CapOf, Refusal};
+use crate::refusal::Refusal;
 use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
 use turned::{FULL_WAIT, Turned};
 
@@ -408,10 +408,7 @@ async fn turn_down(gw: &Gateway, error: OpenError, ceiling: MicroUsd) -> Refusal
     match error {
         OpenError::TenantFull { in_flight } => Refusal::TenantFull { in_flight },
         OpenError::RouteFull { .. } | OpenError::LineFull { .. } => Refusal::RoutesFull { wait: FULL_WAIT },
-        OpenError::OverBudget { booking, left } => match &booking.account {
-            Account::Tenant(name) => Refusal::OverBudget { ceiling, left: Some(left), whose: CapOf::Tenant(name.clone()) },
-            Account::Gateway | Account::Route(_) => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
-        },
+        OpenError::OverBudget { booking, left } => Refusal::over_budget(&booking.account, ceiling, left),
         OpenError::KeyTaken => Refusal::KeyInUse,
         OpenError::Moved => Refusal::Internal,
         OpenError::Store(why) => Refusal::Unavailable(why),

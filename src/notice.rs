@@ -195,14 +195,11 @@ pub fn of_alert(kind: Kind, subject: String, data: Value, at: Timestamp) -> NewN
 /// A cap that was raised is another one: its marks are told of anew.
 fn of_budget(booking: &Booking, cap: MicroUsd, kind: Kind, percent: Option<u8>, at: Timestamp) -> NewNotice {
     let Booking { account, period, .. } = booking;
-    let to = match account {
-        Account::Tenant(name) => Addressee::Tenant(name.clone()),
-        Account::Gateway | Account::Route(_) => Addressee::Operator,
-    };
+    let to = account.tenant().map_or(Addressee::Operator, |name| Addressee::Tenant(name.clone()));
     let what = percent.map_or_else(|| period.key.clone(), |percent| format!("{}/{percent}", period.key));
-    let id = match &to {
-        Addressee::Tenant(_) => what,
-        Addressee::Operator => format!("{account}/{what}"),
+    let id = match account {
+        Account::Tenant(_) => what,
+        Account::Gateway | Account::Route(_) | Account::Key(..) | Account::User(..) => format!("{account}/{what}"),
     };
     let mut data = json!({ "id": id, "period": period.key, "cap": cap.to_string(), "currency": "USD" });
     if let (Some(percent), Some(data)) = (percent, data.as_object_mut()) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::{error, warn};
 
-use crate::budget::{Account, Booking};
+use crate::budget::Booking;
 use crate::gateway::Gateway;
 use crate::job::Step;
 use crate::notice::{self, NewNotice};
@@ -37,7 +37,7 @@ pub async fn apply(gw: &Gateway, job: &Job, step: Step, mut facts: Facts) -> Res
 /// A hold did not fit under a cap: its owner is owed that once, and not at each refusal.
 pub async fn refused(gw: &Gateway, booking: &Booking) {
     // A tenant's booking says whether its tenant is told; the other caps are the operator's.
-    let is_operators = !matches!(booking.account, Account::Tenant(_)) && gw.policy.snapshot().alerts.webhook.is_some();
+    let is_operators = booking.account.tenant().is_none() && gw.policy.snapshot().alerts.webhook.is_some();
     let booking = if is_operators { &booking.clone().telling(&[]) } else { booking };
     if let Some(notice) = notice::of_refusal(booking, gw.clock.now()) {
         owe(gw, notice).await;

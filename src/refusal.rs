@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::budget::Account;
 use crate::halting::Halted;
 use crate::id::{ModelName, TenantName};
 use crate::metrics::{Guarded, Refusal as Counted};
@@ -61,6 +62,8 @@ pub enum Refusal {
     BadKey,
     /// The tenant has to send one and did not.
     KeyRequired,
+    /// The tenant has to say for which end user a wish is, and did not.
+    UserRequired,
     /// The idempotency key names another wish.
     KeyReused,
     /// The idempotency key's first request is still under way.
@@ -142,6 +145,10 @@ pub enum Refusal {
 pub enum CapOf {
     /// The tenant's.
     Tenant(TenantName),
+    /// That of one of the tenant's keys: the one that the client shows.
+    Key,
+    /// That of one of the tenant's end users: the one that the client names.
+    User,
     /// The gateway's own, or every eligible route's.
     Operator,
 }
@@ -166,6 +173,17 @@ pub struct Told {
 const INVALID: &str = "invalid_request_error";
 
 impl Refusal {
+    /// A hold that does not fit under an account's cap. What is left under caps that are not the tenant's is not told.
+    pub fn over_budget(account: &Account, ceiling: MicroUsd, left: MicroUsd) -> Self {
+        let (left, whose) = match account {
+            Account::Tenant(name) => (Some(left), CapOf::Tenant(name.clone())),
+            Account::Key(..) => (Some(left), CapOf::Key),
+            Account::User(..) => (Some(left), CapOf::User),
+            Account::Gateway | Account::Route(_) => (None, CapOf::Operator),
+        };
+        Self::OverBudget { ceiling, left, whose }
+    }
+
     /// What the client is told.
     #[rustfmt::skip]
     pub fn told(&self) -> Told {
@@ -189,6 +207,7 @@ impl Refusal {
             Self::NoPlan(why) => no_plan(why),
             Self::BadKey => client(S::BAD_REQUEST, "invalid_idempotency_key", "An Idempotency-Key is one header of 1 to 255 visible ASCII characters."),
             Self::KeyRequired => client(S::BAD_REQUEST, "idempotency_key_required", "This gateway takes your requests only with an Idempotency-Key header: a key of your own for each video that you want."),
+            Self::UserRequired => client(S::BAD_REQUEST, "user_required", "This gateway takes your requests only with the end user that they are for: send 'user', or the header 'x-filmgate-user'.").about("user"),
             Self::KeyReused => client(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new key for a new video."),
             Self::KeyInUse => client(S::CONFLICT, "idempotency_key_in_use", "The first request with this Idempotency-Key is still under way.").again(1),
             Self::Denied | Self::Flagged => client(S::BAD_REQUEST, "moderation_blocked", "Your request was blocked by our moderation system.").about("prompt"),
@@ -247,6 +266,8 @@ impl Refusal {
             Self::RateLimited { .. } => Counted::Rate,
             Self::TenantFull { .. } => Counted::InFlight,
             Self::OverBudget { whose: CapOf::Tenant(_), .. } => Counted::Budget,
+            Self::OverBudget { whose: CapOf::Key, .. } => Counted::KeyBudget,
+            Self::OverBudget { whose: CapOf::User, .. } => Counted::UserBudget,
             Self::OverBudget { .. } => Counted::GatewayBudget,
             Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => Counted::Permission,
             Self::NoPlan(NoPlan::NoRoute { .. }) => Counted::NoRoute,
@@ -385,11 +406,14 @@ fn no_plan(why: &NoPlan) -> Told {
 }
 
 fn over_budget(ceiling: MicroUsd, left: Option<MicroUsd>, whose: &CapOf) -> Told {
-    let message = match (whose, left) {
-        (CapOf::Tenant(_), Some(left)) => {
-            format!("You exceeded your current quota: this video needs {ceiling} USD and {left} USD are left of your budget.")
-        }
-        _ => "The gateway's own budget is used up. Ask its operator.".to_owned(),
+    let of = match whose {
+        CapOf::Tenant(_) | CapOf::Operator => "your budget",
+        CapOf::Key => "the budget of your key",
+        CapOf::User => "your end user's budget",
+    };
+    let message = match left {
+        Some(left) => format!("You exceeded your current quota: this video needs {ceiling} USD and {left} USD are left of {of}."),
+        None => "The gateway's own budget is used up. Ask its operator.".to_owned(),
     };
     told(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", &message)
 }

@@ -14,12 +14,12 @@ use jiff::civil::Date;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, info};
 
+use super::caps;
 use super::doorstep;
 use super::guarding;
 use super::intake::{self, Caller};
 use super::resend::{Earlier, Sending};
 use super::view;
-use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::dispatch::{Order, Subject, dispatch};
 use crate::gateway::Gateway;
@@ -29,7 +29,7 @@ use crate::limits::Passed;
 use crate::money::MicroUsd;
 use crate::order::{Parts, Ties};
 use crate::plan::{InOrder, Moment, Pin, Plan, Reasons, may_process, offered, plan};
-use crate::policy::{Policy, Queue, Tenant};
+use crate::policy::Queue;
 use crate::price;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -94,6 +94,7 @@ async fn make(
     let end_user = end_user(request.headers())?;
     let form = intake::form(gw, &caller.policy, request).await?;
     let wish = wish(caller, making, form, end_user, gw.clock.now().utc_date())?;
+    caps::names_its_user(&caller.tenant, wish.end_user.as_deref())?;
     guarding::allows(&caller.policy.guard, &wish)?;
     let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));
     let reserved = match sending.earlier(gw, caller, &fingerprint).await? {
@@ -244,7 +245,7 @@ async fn characters(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<(Vec<S
 }
 
 fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts, known: Known, charge: Option<MicroUsd>) -> NewJob {
-    let (policy, tenant, wish) = (&caller.policy, &caller.tenant, &parts.wish);
+    let (tenant, wish) = (&caller.tenant, &parts.wish);
     NewJob {
         id,
         tenant: tenant.name.clone(),
@@ -255,23 +256,16 @@ fn new_job(caller: &Caller, id: JobId, at: Timestamp, plan: &Plan, parts: &Parts
         hidden_inputs: wish.reference.is_some() || !wish.characters.is_empty() || !matches!(wish.origin, Origin::Create),
         extras: wish.extras.clone(),
         end_user: wish.end_user.clone(),
+        key_name: caller.key().map(|key| key.name.clone()),
         residency: plan.residency.clone(),
         ceiling: plan.ceiling(),
-        bookings: bookings(policy, tenant, at),
+        bookings: caps::bookings(caller, wish.end_user.as_deref(), at),
         tenant_in_flight_max: tenant.limits.in_flight,
         charge,
         fingerprint: known.fingerprint,
         idempotency_key: known.idempotency_key,
         at,
     }
-}
-
-/// Whom a wish is held against: the gateway, then the tenant, who is told if it has a webhook.
-fn bookings(policy: &Policy, tenant: &Tenant, at: Timestamp) -> Vec<Booking> {
-    let gateway = Booking::at(Account::Gateway, policy.budget.as_ref(), at);
-    let tenants = Booking::at(Account::Tenant(tenant.name.clone()), Some(&tenant.budget), at);
-    let tenants = if tenant.webhook.is_some() { tenants.telling(&tenant.budget.warn) } else { tenants };
-    vec![gateway, tenants]
 }
 
 /// From here on the client may hang up: the money runs in a task that a stop waits for.
@@ -303,11 +297,7 @@ async fn headers(gw: &Gateway, caller: &Caller, job: &Job, passed: Option<Passed
         }
     };
     put("filmgate-cost", job.price.to_string());
-    let budget = &caller.tenant.budget;
-    let booking = Booking::at(Account::Tenant(caller.tenant.name.clone()), Some(budget), job.created_at);
-    if let (Some(cap), Ok(Some(balance))) = (budget.cap, gw.store.balance(&booking.account, &booking.period.key).await)
-        && let Some(left) = balance.held.plus(balance.spent).and_then(|used| cap.minus(used))
-    {
+    if let Ok(Some(left)) = caps::left_for(gw, caller, job.end_user.as_deref(), job.created_at).await {
         put("filmgate-budget-remaining", left.to_string());
     }
     if let Some(passed) = passed {

@@ -7,14 +7,15 @@
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 
+use super::caps;
 use super::intake::Caller;
-use crate::budget::{Account, Booking};
+use crate::budget::Account;
 use crate::gateway::Gateway;
 use crate::money::MicroUsd;
 use crate::plan::models;
 use crate::policy::Queue;
 use crate::price;
-use crate::refusal::{CapOf, Refusal};
+use crate::refusal::Refusal;
 
 /// Bodies up to this size, bytes, are read as fast as the books.
 const SMALL: u64 = 64 * 1024;
@@ -33,15 +34,9 @@ pub async fn room(gw: &Gateway, caller: &Caller, headers: &HeaderMap) -> Result<
         }
     }
     let Some(cheapest) = cheapest(gw, caller) else { return Ok(()) };
-    let now = gw.clock.now();
-    let gateways = Booking::at(Account::Gateway, caller.policy.budget.as_ref(), now);
-    for booking in [gateways, Booking::at(account, Some(&tenant.budget), now)] {
-        if let Some(left) = left(gw, &booking).await?.filter(|left| *left < cheapest) {
-            let (left, whose) = match &booking.account {
-                Account::Tenant(name) => (Some(left), CapOf::Tenant(name.clone())),
-                Account::Gateway | Account::Route(_) => (None, CapOf::Operator),
-            };
-            return Err(Refusal::OverBudget { ceiling: cheapest, left, whose });
+    for booking in caps::whoever(caller, gw.clock.now()) {
+        if let Some(left) = caps::left(gw, &booking).await?.filter(|left| *left < cheapest) {
+            return Err(Refusal::over_budget(&booking.account, cheapest, left));
         }
     }
     Ok(())
@@ -67,13 +62,4 @@ fn cheapest(gw: &Gateway, caller: &Caller) -> Option<MicroUsd> {
     let routes = caller.policy.routes.values().filter(|route| route.enabled);
     let offers = routes.flat_map(|route| names.iter().filter_map(|name| route.models.get(name)));
     offers.flat_map(|offer| offer.sizes.iter().filter_map(|size| price::of(offer, *offer.seconds.first()?, *size))).min()
-}
-
-/// What is left under a cap, at the most: a period that nothing was booked to may yet begin with what was
-/// spent in it. `None` without a cap.
-async fn left(gw: &Gateway, booking: &Booking) -> Result<Option<MicroUsd>, Refusal> {
-    let Some(cap) = booking.cap else { return Ok(None) };
-    let balance = gw.store.balance(&booking.account, &booking.period.key).await?;
-    let used = balance.map_or(MicroUsd::ZERO, |balance| balance.held.plus(balance.spent).unwrap_or(MicroUsd::MAX));
-    Ok(Some(cap.minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO)))
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::auth;
 use crate::gateway::Gateway;
-use crate::policy::{Policy, Tenant};
+use crate::policy::{Key, Policy, Tenant};
 use crate::refusal::Refusal;
 use crate::wire;
 
@@ -43,6 +43,8 @@ pub struct Caller {
     pub policy: Arc<Policy>,
     /// Who asks.
     pub tenant: Arc<Tenant>,
+    /// The hash of the key that was shown.
+    pub key_hash: [u8; 32],
     /// How this client reaches us, for links: scheme and authority.
     pub base_url: String,
 }
@@ -51,9 +53,14 @@ impl Caller {
     /// Finds out who sends a request with these headers.
     pub fn of(gw: &Gateway, headers: &HeaderMap, authority: Option<&str>) -> Result<Self, Refusal> {
         let policy = gw.policy.snapshot();
-        let tenant = auth::authenticate(&policy, headers).map_err(|auth::Unauthenticated| Refusal::Unauthenticated)?;
+        let (tenant, key_hash) = auth::authenticate(&policy, headers).map_err(|auth::Unauthenticated| Refusal::Unauthenticated)?;
         let base_url = base_url(&policy, headers, authority);
-        Ok(Self { policy, tenant, base_url })
+        Ok(Self { policy, tenant, key_hash, base_url })
+    }
+
+    /// The key that was shown, as the policy has it.
+    pub fn key(&self) -> Option<&Key> {
+        self.tenant.keys.iter().find(|key| key.hash == self.key_hash)
     }
 }
 

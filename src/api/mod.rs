@@ -10,6 +10,7 @@
 //!   last is empty with `last_id: null`, which is what ends the Java SDK's loop.
 
 mod archived;
+mod caps;
 pub mod character;
 pub mod content;
 pub mod create;

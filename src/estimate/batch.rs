@@ -134,6 +134,9 @@ pub fn batch(policy: &Policy, tenant: Option<&Tenant>, lines: &[Line], moment: M
 fn anybody() -> Tenant {
     Tenant {
         name: TenantName::new(""),
+        keys: Vec::new(),
+        user_budget: None,
+        require_user: false,
         budget: Budget { cap: None, per: Per::Total, timezone: TimeZone::UTC, warn: Vec::new() },
         limits: Limits::default(),
         models: Vec::new(),

@@ -26,8 +26,6 @@ use crate::store::Overview;
 const EVERY: Duration = Duration::from_secs(3);
 /// An attempt is looked for for this long before a person is told.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// Percentages of the gateway's and of a route's cap that are worth a warning.
-const MARKS: [u8; 2] = [80, 95];
 
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
@@ -92,10 +90,10 @@ fn worth(policy: &Policy, overview: &Overview, ailing: &Ailing, now: Timestamp) 
             Account::Gateway => policy.budget.as_ref(),
             Account::Route(name) => policy.routes.get(name).and_then(|route| route.budget.as_ref()),
             // A tenant's budget is its tenant's to hear of.
-            Account::Tenant(_) => continue,
+            Account::Tenant(_) | Account::Key(..) | Account::User(..) => continue,
         };
-        if let Some(used) = purse.spent.plus(purse.held) {
-            worth.extend(notice::of_use(&Booking::at(purse.account, budget, now).telling(&MARKS), used, now));
+        if let (Some(budget), Some(used)) = (budget, purse.spent.plus(purse.held)) {
+            worth.extend(notice::of_use(&Booking::at(purse.account, Some(budget), now).telling(&budget.warn), used, now));
         }
     }
     worth

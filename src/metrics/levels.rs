@@ -116,6 +116,8 @@ pub fn show_money(levels: &Levels, names: &Names, policy: &Policy, overview: &Ov
                     levels.route_budget_remaining_microusd.set(labels, left.get());
                 }
             }
+            // There may be any number of them.
+            Account::Key(..) | Account::User(..) => {}
         }
     }
 }

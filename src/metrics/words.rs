@@ -107,6 +107,10 @@ words! {
         InFlight = "in_flight",
         /// The hold does not fit under the tenant's cap
         Budget = "budget",
+        /// The cap of one of the tenant's keys
+        KeyBudget = "key_budget",
+        /// The cap of one of the tenant's end users
+        UserBudget = "user_budget",
         /// The hold does not fit under the gateway's cap
         GatewayBudget = "gateway_budget",
         /// The tenant may not ask for that: model, length or price

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::value::Datetime;
 
-use self::forms::{Amount, OneOrMany, Placed, Price, RuleRoutes, Written};
+use self::forms::{Amount, Key, OneOrMany, Placed, Price, RuleRoutes, Written};
 
 /// The policy of a Filmgate gateway. Money is a quoted decimal in US dollars; durations are `"30s"`, `"15m"`, `"24h"`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -422,10 +422,14 @@ pub enum Choose {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tenant {
-    /// `"sha256:…"` lines as `filmgate key new` prints them; several while one is being replaced.
-    pub keys: Vec<Placed<String>>,
+    /// `"sha256:…"` lines as `filmgate key new` prints them; several while one is being replaced. A table gives one a name and a cap of its own.
+    pub keys: Vec<Placed<Key>>,
     /// What it may spend; without one it may spend nothing.
     pub budget: Option<Placed<Budget>>,
+    /// What each of its end users may spend, whom the header `x-filmgate-user` or the body's `user` names. Requests that name none have one such budget together. Default: no cap.
+    pub user_budget: Option<Placed<Budget>>,
+    /// Whether requests that cost money and name no end user are refused. Default `false`.
+    pub require_user: Option<bool>,
     /// Its own limits.
     pub limits: Limits,
     /// Whether its jobs wait while all routes are full. Default: they are refused.
@@ -451,6 +455,19 @@ pub struct Tenant {
     pub claim_resends: Option<bool>,
     /// Where its events go: videos that ended, and how much of its budget is used.
     pub webhook: Option<Placed<Webhook>>,
+}
+
+/// One of a tenant's keys that has more than a hash.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamedKey {
+    /// The `"sha256:…"` line.
+    #[schemars(required)]
+    pub hash: Option<Placed<String>>,
+    /// What its spend is called in reports. Default: the first twelve digits of its hash.
+    pub name: Option<Placed<String>>,
+    /// What may be spent by it. Default: what the tenant may.
+    pub budget: Option<Placed<Budget>>,
 }
 
 /// What a tenant is charged: one of the two.

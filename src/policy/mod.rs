@@ -428,8 +428,14 @@ impl Choose {
 pub struct Tenant {
     /// Its name in the file.
     pub name: TenantName,
+    /// What opens its doors.
+    pub keys: Vec<Key>,
     /// What it may spend; a tenant without a budget may spend nothing.
     pub budget: Budget,
+    /// What each of its end users may spend.
+    pub user_budget: Option<Budget>,
+    /// Whether what costs money has to name its end user.
+    pub require_user: bool,
     /// Its own limits.
     pub limits: Limits,
     /// Whether its jobs may wait while all routes are full.
@@ -454,6 +460,17 @@ pub struct Tenant {
     pub claim_resends: bool,
     /// Where its events go.
     pub webhook: Option<Webhook>,
+}
+
+/// One of a tenant's keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// SHA-256 of it.
+    pub hash: [u8; 32],
+    /// What its spend is booked under, unique among the tenant's keys.
+    pub name: String,
+    /// What may be spent by it.
+    pub budget: Option<Budget>,
 }
 
 /// What a tenant is charged for a clip that was made.

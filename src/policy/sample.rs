@@ -116,6 +116,9 @@ pub fn route(name: &str) -> Route {
 pub fn tenant(name: &str) -> Tenant {
     Tenant {
         name: TenantName::new(name),
+        keys: Vec::new(),
+        user_budget: None,
+        require_user: false,
         budget: Budget { cap: None, per: Per::Total, timezone: TimeZone::UTC, warn: Vec::new() },
         limits: Limits::default(),
         models: Vec::new(),

@@ -38,6 +38,9 @@ fn tenant(name: &str, budget: Budget) -> (TenantName, Arc<Tenant>) {
     let limits = Limits { rpm: Some(60), in_flight: Some(10) };
     let tenant = Tenant {
         name: TenantName::new(name),
+        keys: Vec::new(),
+        user_budget: None,
+        require_user: false,
         budget,
         limits,
         models: Vec::new(),
@@ -189,6 +192,7 @@ pub fn job(state: State) -> Job {
         source: None,
         hidden_inputs: false,
         end_user: Some("someone@example.com".into()),
+        key_name: None,
         residency: None,
         ceiling: usd("0.96"),
         price: usd("0.80"),

@@ -4,6 +4,7 @@
 //! closed and opened again, everything that was answered must still be there, and the books must add
 //! up. To add a case: write it and add its line. To add a database: add its line to [`DATABASES`].
 
+mod caps;
 #[path = "../../tests/cluster/mod.rs"]
 pub mod cluster;
 mod corrections;
@@ -51,6 +52,10 @@ const CASES: &[(&str, Case)] = &[
     ("a cap for fifty jobs takes exactly fifty of two hundred at once", |w| Box::pin(money::exact_cap(w))),
     ("the cap of every account counts, in order", |w| Box::pin(money::refusals_in_order(w))),
     ("a refusal leaves nothing behind", |w| Box::pin(money::refusal_leaves_nothing(w))),
+    ("a key's and an end user's cap count with their tenant's, or nothing is booked", |w| Box::pin(caps::all_or_nothing(w))),
+    ("an end user's cap takes exactly what fits of two hundred at once", |w| Box::pin(caps::exact(w))),
+    ("a new cap of a key or an end user knows what was spent before it", |w| Box::pin(caps::newer_than_its_jobs(w))),
+    ("any name of an end user is an account of its own", |w| Box::pin(caps::any_name(w))),
     ("a lowered cap lets what is held stand", |w| Box::pin(money::lowered_cap(w))),
     ("places in flight are exact", |w| Box::pin(money::places(w))),
     ("a hold ends once, whoever races for it", |w| Box::pin(money::ends_once(w))),
@@ -256,6 +261,16 @@ pub fn route(name: &str) -> Account {
     Account::Route(RouteName::new(name))
 }
 
+/// The account of one of a tenant's keys.
+pub fn key(tenant: &str, name: &str) -> Account {
+    Account::Key(TenantName::new(tenant), name.to_owned())
+}
+
+/// The account of one of a tenant's end users.
+pub fn user(tenant: &str, name: &str) -> Account {
+    Account::User(TenantName::new(tenant), Some(name.to_owned()))
+}
+
 /// What a case wishes for; amounts in micro-dollars.
 #[derive(Clone)]
 pub struct Wish {
@@ -267,10 +282,14 @@ pub struct Wish {
     pub gateway_cap: Option<i64>,
     pub tenant_cap: Option<i64>,
     pub route_cap: Option<i64>,
+    /// By which key it is ordered, and that key's cap.
+    pub key: Option<(&'static str, Option<i64>)>,
+    /// For which end user, and that one's cap.
+    pub user: Option<(&'static str, Option<i64>)>,
     pub tenant_max: Option<u32>,
     pub route_max: Option<u32>,
     pub fingerprint: [u8; 32],
-    pub key: Option<&'static str>,
+    pub idempotency_key: Option<&'static str>,
     pub marks: Option<&'static [u8]>,
     pub at: Timestamp,
 }
@@ -287,10 +306,12 @@ impl Wish {
             gateway_cap: None,
             tenant_cap: None,
             route_cap: None,
+            key: None,
+            user: None,
             tenant_max: None,
             route_max: None,
             fingerprint: [0; 32],
-            key: None,
+            idempotency_key: None,
             marks: None,
             at: NOON,
         }
@@ -298,6 +319,14 @@ impl Wish {
 
     fn booking(&self, account: Account, cap: Option<i64>) -> Booking {
         Booking { account, period: self.period.clone(), cap: cap.map(MicroUsd::new), marks: self.marks.map(<[u8]>::to_vec) }
+    }
+
+    fn bookings(&self) -> Vec<Booking> {
+        let mut bookings = vec![self.booking(Account::Gateway, self.gateway_cap), self.booking(tenant(self.tenant), self.tenant_cap)];
+        let capped = |named: Option<(&'static str, Option<i64>)>| named.and_then(|(name, cap)| Some((name, cap?)));
+        bookings.extend(capped(self.key).map(|(name, cap)| self.booking(key(self.tenant, name), Some(cap))));
+        bookings.extend(capped(self.user).map(|(name, cap)| self.booking(user(self.tenant, name), Some(cap))));
+        bookings
     }
 
     /// The wish as the store takes it.
@@ -311,14 +340,15 @@ impl Wish {
             source: None,
             hidden_inputs: false,
             extras: Extras::new(),
-            end_user: None,
+            end_user: self.user.map(|(user, _)| user.to_owned()),
             residency: None,
+            key_name: self.key.map(|(key, _)| key.to_owned()),
             ceiling: MicroUsd::new(self.ceiling),
-            bookings: vec![self.booking(Account::Gateway, self.gateway_cap), self.booking(tenant(self.tenant), self.tenant_cap)],
+            bookings: self.bookings(),
             tenant_in_flight_max: self.tenant_max,
             charge: None,
             fingerprint: self.fingerprint,
-            idempotency_key: self.key.map(str::to_owned),
+            idempotency_key: self.idempotency_key.map(str::to_owned),
             at: self.at,
         };
         (job, self.attempt())

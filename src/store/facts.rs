@@ -31,11 +31,13 @@ pub struct NewJob {
     pub extras: Extras,
     /// The client's own word for who asked.
     pub end_user: Option<String>,
+    /// By which of the tenant's keys it is ordered.
+    pub key_name: Option<String>,
     /// Where it may be processed.
     pub residency: Option<String>,
     /// What to hold: the dearest price over its plan.
     pub ceiling: MicroUsd,
-    /// Whom to hold it against: the gateway and the tenant, in this order.
+    /// Whom to hold it against, in this order: the gateway, the tenant, and the key and the end user that have a cap.
     pub bookings: Vec<Booking>,
     /// How many jobs the tenant may have in flight.
     pub tenant_in_flight_max: Option<u32>,

@@ -39,6 +39,7 @@ pub(super) fn opened(new: &NewJob, attempt: &NewAttempt) -> Result<Job, OpenErro
         expires_at: None,
         deleted_at: None,
         extras: new.extras.clone(),
+        key_name: new.key_name.clone(),
     })
 }
 

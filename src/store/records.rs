@@ -74,6 +74,8 @@ pub struct Job {
     pub deleted_at: Option<Timestamp>,
     /// What was said beyond the protocol.
     pub extras: Extras,
+    /// By which of its tenant's keys it was ordered, where that is known.
+    pub key_name: Option<String>,
 }
 
 impl Job {
@@ -161,7 +163,7 @@ pub struct Balance {
 pub struct Overview {
     /// How many jobs are in each state that is not final, by tenant, route and model.
     pub open: Vec<OpenJobs>,
-    /// Every balance.
+    /// Every balance, but for those of keys and end users: of these there may be any number.
     pub balances: Vec<Balance>,
     /// Suspense: what a provider took that no job explains.
     pub suspense: MicroUsd,

@@ -30,6 +30,7 @@ mod alerts;
 mod archiving;
 mod archiving_afar;
 mod budgets;
+mod caps;
 mod callbacks;
 mod callback_tokens;
 mod notices;

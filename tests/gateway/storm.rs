@@ -62,6 +62,7 @@ async fn open(store: &dyn Store, upstream_id: String, due_at: Timestamp) -> JobI
         extras: Default::default(),
         end_user: None,
         residency: None,
+        key_name: None,
         ceiling: PRICE,
         bookings: [Account::Gateway, Account::Tenant(acme)].map(|account| Booking::at(account, None, at)).into(),
         tenant_in_flight_max: None,

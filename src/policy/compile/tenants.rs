@@ -4,6 +4,8 @@
 //! what is worth a warning is said once for all tenants that it holds for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -15,11 +17,14 @@ use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::file::forms::Placed;
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Budget, Charge, Per, Route, Server, Tenant, file};
+use crate::policy::{Budget, Charge, Key, Per, Route, Server, Tenant, file};
 use crate::video::Seconds;
 
 /// The most tenants.
 const TENANTS_MAX: usize = 200_000;
+
+/// How much of a hash names a key that has no name, bytes.
+const UNNAMED_BYTES: usize = 6;
 
 /// The most keys of one tenant.
 const KEYS_MAX: usize = 100;
@@ -56,9 +61,9 @@ pub(super) fn compile(
     let mut owners = HashMap::new();
     let mut remarks = Remarks::default();
     for (name, written) in file.iter().take(TENANTS_MAX) {
-        let hashes = key_hashes(name, written, &mut owners, pass);
-        let Some(tenant) = tenant(name, written, pass).map(Arc::new) else { continue };
-        keys.extend(hashes.into_iter().map(|hash| (hash, Arc::clone(&tenant))));
+        let its_keys = tenant_keys(name, written, &mut owners, pass);
+        let Some(tenant) = tenant(name, written, its_keys, pass).map(Arc::new) else { continue };
+        keys.extend(tenant.keys.iter().map(|key| (key.hash, Arc::clone(&tenant))));
         remarks.note(name, written);
         tenants.insert(tenant.name.clone(), tenant);
     }
@@ -74,7 +79,7 @@ pub(super) fn compile(
     (tenants, keys)
 }
 
-fn tenant(name: &Placed<String>, file: &file::Tenant, pass: &mut Pass<'_>) -> Option<Tenant> {
+fn tenant(name: &Placed<String>, file: &file::Tenant, keys: Vec<Key>, pass: &mut Pass<'_>) -> Option<Tenant> {
     let base = format_args!("tenants.{}", name.value);
     pass.keep(&name.at, base, terms::name("tenant", &name.value));
     for (i, model) in file.models.iter().enumerate() {
@@ -84,9 +89,11 @@ fn tenant(name: &Placed<String>, file: &file::Tenant, pass: &mut Pass<'_>) -> Op
         Some(budget) => budgets::compile(&format_args!("{base}.budget"), budget, pass),
         None => Some(Budget { cap: Some(MicroUsd::ZERO), per: Per::Month, timezone: TimeZone::UTC, warn: Vec::new() }),
     };
+    let user_budget = file.user_budget.as_ref().map(|budget| budgets::compile(&format_args!("{base}.user_budget"), budget, pass));
     let webhook = file.webhook.as_ref().map(|hook| webhook(&format_args!("{base}.webhook"), hook, pass));
     Some(Tenant {
         name: TenantName::new(&name.value),
+        keys,
         limits: budgets::limits(&format_args!("{base}.limits"), &file.limits, pass),
         queue: file.queue.as_ref().and_then(|queue| queues::compile(&format_args!("{base}.queue"), queue, pass)),
         weight: pass.number(format_args!("{base}.weight"), &file.weight, 1..=1_000).unwrap_or(1),
@@ -99,6 +106,8 @@ fn tenant(name: &Placed<String>, file: &file::Tenant, pass: &mut Pass<'_>) -> Op
         require_idempotency_key: file.require_idempotency_key.unwrap_or(false),
         claim_resends: file.claim_resends.unwrap_or(true),
         webhook: webhook.flatten(),
+        user_budget: user_budget.flatten(),
+        require_user: file.require_user.unwrap_or(false),
         budget: budget?,
     })
 }
@@ -120,14 +129,15 @@ fn charge(name: &Placed<String>, file: &Placed<file::Charge>, pass: &mut Pass<'_
     }
 }
 
-/// The hashes of a tenant's keys. One that somebody has already is a fault: it would decide who pays.
-fn key_hashes<'f>(
+/// A tenant's keys. A hash that somebody has already is a fault: it would decide who pays. So is a name that is there
+/// twice: it decides what is whose spend.
+fn tenant_keys<'f>(
     name: &'f Placed<String>,
     file: &file::Tenant,
     owners: &mut HashMap<[u8; 32], &'f str>,
     pass: &mut Pass<'_>,
-) -> Vec<[u8; 32]> {
-    let mut hashes = Vec::with_capacity(file.keys.len());
+) -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::with_capacity(file.keys.len());
     if let Some(first) = file.keys.get(KEYS_MAX) {
         pass.faults.add(
             &first.at,
@@ -136,20 +146,56 @@ fn key_hashes<'f>(
             "remove those out of use",
         );
     }
-    for (i, key) in file.keys.iter().take(KEYS_MAX).enumerate() {
+    for (i, written) in file.keys.iter().take(KEYS_MAX).enumerate() {
         let path = format_args!("tenants.{}.keys[{i}]", name.value);
-        let Some(hash) = pass.keep(&key.at, path, key_hash(name, &key.value)) else { continue };
-        if let Some(other) = owners.insert(hash, &name.value) {
+        let Some((at, key)) = key(name, &path, written, pass) else { continue };
+        if let Some(other) = owners.insert(key.hash, &name.value) {
             let message = if other == name.value {
                 "this key is here twice".to_owned()
             } else {
                 format!("this key is the tenant `{other}`'s already")
             };
-            pass.faults.add(&key.at, path, message, format!("run `filmgate key new --tenant {}` and paste its line", name.value));
+            pass.faults.add(at, path, message, format!("run `filmgate key new --tenant {}` and paste its line", name.value));
+        } else if keys.iter().any(|other| other.name == key.name) {
+            pass.faults.add(
+                &written.at,
+                path,
+                format!("another key is called `{}`", key.name),
+                "give each of a tenant's keys a name of its own",
+            );
         }
-        hashes.push(hash);
+        keys.push(key);
     }
-    hashes
+    keys
+}
+
+/// One key, and where its hash stands.
+fn key<'f>(
+    name: &Placed<String>,
+    path: &fmt::Arguments<'_>,
+    written: &'f Placed<file::forms::Key>,
+    pass: &mut Pass<'_>,
+) -> Option<(&'f Range<usize>, Key)> {
+    let unnamed = |hash: &[u8; 32]| hash.iter().take(UNNAMED_BYTES).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let named = match &written.value {
+        file::forms::Key::Hash(line) => {
+            let hash = pass.keep(&written.at, *path, key_hash(name, line))?;
+            return Some((&written.at, Key { hash, name: unnamed(&hash), budget: None }));
+        }
+        file::forms::Key::Named(named) => named,
+    };
+    let budget = named.budget.as_ref().map(|budget| budgets::compile(&format_args!("{path}.budget"), budget, pass));
+    if let Some(called) = &named.name {
+        pass.keep(&called.at, format_args!("{path}.name"), terms::name("key", &called.value));
+    }
+    let Some(line) = &named.hash else {
+        let remedy = format!("run `filmgate key new --tenant {}` and paste its line as hash = \"sha256:…\"", name.value);
+        pass.faults.add_missing(&written.at, format_args!("{path}.hash"), "this key has no hash", remedy);
+        return None;
+    };
+    let hash = pass.keep(&line.at, format_args!("{path}.hash"), key_hash(name, &line.value))?;
+    let called = named.name.as_ref().map_or_else(|| unnamed(&hash), |name| name.value.clone());
+    Some((&line.at, Key { hash, name: called, budget: budget.flatten() }))
 }
 
 fn key_hash(name: &Placed<String>, text: &str) -> Result<[u8; 32], Wrong> {

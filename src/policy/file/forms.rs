@@ -16,6 +16,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error as DeError, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::NamedKey;
+
 /// A value and where it stands in the text, in bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Placed<T> {
@@ -52,6 +54,15 @@ pub enum RuleRoutes {
     List(Vec<Placed<String>>),
     /// With weights.
     Weights(BTreeMap<Placed<String>, Placed<i64>>),
+}
+
+/// A key: the line with its hash, or a table with that and more.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// The line alone.
+    Hash(String),
+    /// With more.
+    Named(Box<NamedKey>),
 }
 
 /// A value, or a list of them.
@@ -185,6 +196,30 @@ impl<'de> Deserialize<'de> for Price {
     }
 }
 
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct LineOrTable;
+
+        impl<'de> Visitor<'de> for LineOrTable {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a table")
+            }
+
+            fn visit_str<E: DeError>(self, text: &str) -> Result<Key, E> {
+                Ok(Key::Hash(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Key, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(|key| Key::Named(Box::new(key)))
+            }
+        }
+
+        deserializer.deserialize_any(LineOrTable)
+    }
+}
+
 impl<'de> Deserialize<'de> for RuleRoutes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ListOrTable;
@@ -269,6 +304,17 @@ impl JsonSchema for Price {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let decimal = json_schema!({ "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?$" });
         json_schema!({ "anyOf": [decimal, { "type": "object", "additionalProperties": decimal }] })
+    }
+}
+
+impl JsonSchema for Key {
+    fn schema_name() -> Cow<'static, str> {
+        "Key".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let named = generator.subschema_for::<NamedKey>();
+        json_schema!({ "anyOf": [{ "type": "string" }, named] })
     }
 }
 

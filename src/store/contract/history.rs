@@ -10,16 +10,21 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, proptest};
 use proptest::{collection, option, prop_oneof};
 
 use super::queue::place;
-use super::{DATABASES, Database, NOON, Wish, World, adds_up, block_on, month, route, tenant};
+use super::{DATABASES, Database, NOON, Wish, World, adds_up, block_on, key, month, route, tenant, user};
 use crate::budget::Account;
 use crate::job::{Event, Hold, State, step};
 use crate::money::MicroUsd;
 use crate::store::{Correction, Facts, Job, OpenError};
 
 const TENANTS: [&str; 2] = ["acme", "other"];
+/// Of each tenant, by the same names.
+const KEYS: [&str; 2] = ["ci", "web"];
+const USERS: [&str; 2] = ["u-1", "u-2"];
 const ROUTES: [&str; 2] = ["north", "south"];
 const MONTHS: [&str; 2] = ["2026-10", "2026-11"];
 const TENANT_CAP: i64 = 60;
+const KEY_CAP: i64 = 45;
+const USER_CAP: i64 = 35;
 const ROUTE_CAP: i64 = 50;
 const GATEWAY_CAP: i64 = 90;
 const TENANT_MAX: u32 = 6;
@@ -28,7 +33,7 @@ const LINE_MAX: u32 = 4;
 
 #[derive(Clone, Debug)]
 enum Act {
-    Open { tenant: usize, route: usize, month: usize, ceiling: i64, price: i64 },
+    Open { tenant: usize, key: Option<usize>, user: Option<usize>, route: usize, month: usize, ceiling: i64, price: i64 },
     Line { tenant: usize, route: usize, month: usize, ceiling: i64 },
     Stand { job: usize },
     Retry { job: usize, route: usize, month: usize, price: i64 },
@@ -38,8 +43,11 @@ enum Act {
 }
 
 fn acts() -> impl Strategy<Value = Act> {
-    let open = (0..2usize, 0..2usize, 0..2usize, 0..30i64, 0..30i64).prop_map(|(tenant, route, month, ceiling, price)| Act::Open {
+    let who = (0..2usize, option::of(0..2usize), option::of(0..2usize));
+    let open = (who, 0..2usize, 0..2usize, 0..30i64, 0..30i64).prop_map(|((tenant, key, user), route, month, ceiling, price)| Act::Open {
         tenant,
+        key,
+        user,
         route,
         month,
         ceiling,
@@ -57,10 +65,11 @@ fn acts() -> impl Strategy<Value = Act> {
     prop_oneof![4 => open, 2 => line, 2 => stand, 4 => retry, 10 => see, 2 => correct, 1 => Just(Act::Restart)]
 }
 
-/// What the model knows of a job: where its money is booked, the gateway's and the tenant's share first.
+/// What the model knows of a job: where its money is booked, its route apart.
 struct Known {
     job: Arc<Job>,
     tenant: usize,
+    accounts: Vec<Account>,
     month: usize,
     at_route: Option<(usize, usize, i64)>,
     /// Whether it has been in line, and so may come back there.
@@ -93,7 +102,7 @@ impl Model {
     }
 
     fn admits(&self, wish: &Wish, who: usize, at: usize, month: usize) -> bool {
-        self.tenant_admits(who) && self.holds(wish, who, month) && self.route_admits(at, month, wish.price)
+        self.tenant_admits(who) && self.holds(wish, month) && self.route_admits(at, month, wish.price)
     }
 
     fn tenant_admits(&self, who: usize) -> bool {
@@ -105,14 +114,20 @@ impl Model {
         self.jobs.iter().filter(|known| known.job.state == State::Waiting && known.tenant == who).count() < LINE_MAX as usize
     }
 
-    fn holds(&self, wish: &Wish, who: usize, month: usize) -> bool {
-        self.fits(Account::Gateway, month, wish.ceiling, GATEWAY_CAP) && self.fits(tenant(TENANTS[who]), month, wish.ceiling, TENANT_CAP)
+    fn holds(&self, wish: &Wish, month: usize) -> bool {
+        let cap_of = |account: &Account| match account {
+            Account::Gateway | Account::Route(_) => GATEWAY_CAP,
+            Account::Tenant(_) => TENANT_CAP,
+            Account::Key(..) => KEY_CAP,
+            Account::User(..) => USER_CAP,
+        };
+        accounts(wish).into_iter().all(|account| self.fits(account.clone(), month, wish.ceiling, cap_of(&account)))
     }
 
     /// Moves the money of a job as an edge says.
     fn end(&mut self, n: usize, hold: Hold, to: State, reported: Option<i64>) {
         let known = &self.jobs[n];
-        let (who, month, ceiling) = (known.tenant, known.month, known.job.ceiling.get());
+        let (accounts, month, ceiling) = (known.accounts.clone(), known.month, known.job.ceiling.get());
         let at_route = known.at_route;
         let cost = match hold {
             Hold::Keep if to == State::Reserved => {
@@ -127,12 +142,21 @@ impl Model {
             Hold::Settle => reported.filter(|cost| *cost >= 0).unwrap_or(known.job.price.get()).min(ceiling),
         };
         self.jobs[n].cost = cost;
-        self.book(Account::Gateway, month, -ceiling, cost);
-        self.book(tenant(TENANTS[who]), month, -ceiling, cost);
+        for account in accounts {
+            self.book(account, month, -ceiling, cost);
+        }
         if let Some((at, month, price)) = at_route {
             self.book(route(ROUTES[at]), month, -price, cost);
         }
     }
+}
+
+/// Whom a wish is booked to, its route apart.
+fn accounts(wish: &Wish) -> Vec<Account> {
+    let mut accounts = vec![Account::Gateway, tenant(wish.tenant)];
+    accounts.extend(wish.key.map(|(name, _)| key(wish.tenant, name)));
+    accounts.extend(wish.user.map(|(name, _)| user(wish.tenant, name)));
+    accounts
 }
 
 fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wish {
@@ -145,11 +169,13 @@ fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wis
         gateway_cap: Some(GATEWAY_CAP),
         tenant_cap: Some(TENANT_CAP),
         route_cap: Some(ROUTE_CAP),
+        key: None,
+        user: None,
         tenant_max: Some(TENANT_MAX),
         route_max: Some(ROUTE_MAX),
         fingerprint: [0; 32],
         marks: None,
-        key: None,
+        idempotency_key: None,
         at: NOON,
     }
 }
@@ -158,27 +184,32 @@ fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wis
 async fn act(world: &World, model: &mut Model, act: &Act) {
     match *act {
         Act::Restart => unreachable!("the caller restarts"),
-        Act::Open { tenant: who, route: at, month, ceiling, price } => {
-            let wish = wish(who, at, month, ceiling, price);
+        Act::Open { tenant: who, key, user, route: at, month, ceiling, price } => {
+            let (key, user) = (key.map(|n| (KEYS[n], Some(KEY_CAP))), user.map(|n| (USERS[n], Some(USER_CAP))));
+            let wish = Wish { key, user, ..wish(who, at, month, ceiling, price) };
             let admitted = model.admits(&wish, who, at, month);
             let opened = world.open(&wish).await;
             assert_eq!(opened.is_ok(), admitted, "{act:?}: {opened:?}");
             let Ok(job) = opened else { return };
-            model.book(Account::Gateway, month, ceiling, 0);
-            model.book(tenant(TENANTS[who]), month, ceiling, 0);
+            let accounts = accounts(&wish);
+            for account in accounts.clone() {
+                model.book(account, month, ceiling, 0);
+            }
             model.book(route(ROUTES[at]), month, price, 0);
-            model.jobs.push(Known { job, tenant: who, month, at_route: Some((at, month, price)), had_place: false, cost: 0 });
+            model.jobs.push(Known { job, tenant: who, accounts, month, at_route: Some((at, month, price)), had_place: false, cost: 0 });
         }
         Act::Line { tenant: who, route: at, month, ceiling } => {
             let wish = wish(who, at, month, ceiling, ceiling);
-            let admitted = model.holds(&wish, who, month) && model.line_admits(who);
+            let admitted = model.holds(&wish, month) && model.line_admits(who);
             let (new, first) = wish.parts();
             let lined = world.store.line_up(new, first, place(ROUTES[at], LINE_MAX)).await;
             assert_eq!(lined.is_ok(), admitted, "{act:?}: {lined:?}");
             let Ok(job) = lined else { return };
-            model.book(Account::Gateway, month, ceiling, 0);
-            model.book(tenant(TENANTS[who]), month, ceiling, 0);
-            model.jobs.push(Known { job, tenant: who, month, at_route: None, had_place: true, cost: 0 });
+            let accounts = accounts(&wish);
+            for account in accounts.clone() {
+                model.book(account, month, ceiling, 0);
+            }
+            model.jobs.push(Known { job, tenant: who, accounts, month, at_route: None, had_place: true, cost: 0 });
         }
         Act::Stand { job } => {
             let Some(n) = job.checked_rem(model.jobs.len()) else { return };
@@ -237,9 +268,10 @@ async fn correct(world: &World, model: &mut Model, n: usize, amount: i64) {
     assert_eq!(corrected.is_ok(), allowed, "{corrected:?}");
     if allowed {
         known.cost += amount;
-        let (who, month, at_route) = (known.tenant, known.month, known.at_route);
-        model.book(Account::Gateway, month, 0, amount);
-        model.book(tenant(TENANTS[who]), month, 0, amount);
+        let (accounts, month, at_route) = (known.accounts.clone(), known.month, known.at_route);
+        for account in accounts {
+            model.book(account, month, 0, amount);
+        }
         if let Some((at, month, _)) = at_route {
             model.book(route(ROUTES[at]), month, 0, amount);
         }

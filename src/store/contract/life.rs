@@ -45,6 +45,7 @@ pub async fn reads_back(world: World) {
         source: new.source,
         hidden_inputs: true,
         end_user: new.end_user,
+        key_name: new.key_name,
         residency: new.residency,
         ceiling: MicroUsd::new(900_000),
         price: MicroUsd::new(800_000),
@@ -141,7 +142,7 @@ pub async fn duplicate(world: World) {
 }
 
 pub async fn keys(world: World) {
-    let wish = Wish { fingerprint: [1; 32], key: Some("mine"), ..Wish::plain() };
+    let wish = Wish { fingerprint: [1; 32], idempotency_key: Some("mine"), ..Wish::plain() };
     let acme = TenantName::new("acme");
     assert_eq!(world.store.keyed_job(&acme, "mine").await, Ok(None));
     let job = world.open(&wish).await.unwrap();
@@ -166,7 +167,7 @@ pub async fn claims(world: World) {
     let acme = TenantName::new("acme");
     let wish = Wish { fingerprint: [2; 32], ..Wish::plain() };
     let (first, second) = (world.open(&wish).await.unwrap(), world.open(&wish).await.unwrap());
-    world.open(&Wish { key: Some("keyed"), ..wish.clone() }).await.unwrap();
+    world.open(&Wish { idempotency_key: Some("keyed"), ..wish.clone() }).await.unwrap();
     world.open(&Wish { fingerprint: [3; 32], ..Wish::plain() }).await.unwrap();
 
     let alike = |resend, since| world.store.alike(&acme, &[2; 32], resend, since);

@@ -130,7 +130,7 @@ pub async fn bounded(world: World) {
 
 /// Ends give the hold back, once.
 pub async fn ends(world: World) {
-    let wish = Wish { key: Some("one"), ..Wish::plain() };
+    let wish = Wish { idempotency_key: Some("one"), ..Wish::plain() };
     let late = lined(&world, &wish, "north").await;
     assert_eq!(line_up(&world, &wish, place("north", 100)).await, Err(OpenError::KeyTaken), "a job that waits keeps its key");
     let deleted = lined(&world, &Wish::plain(), "north").await;

@@ -32,7 +32,7 @@ pub(super) async fn overview(session: &Session) -> Result<Overview, Fault> {
     let open = open.collect::<Result<_, Fault>>()?;
 
     let sql = "SELECT account, period, held_microusd, spent_microusd, cap_microusd FROM balances
-        ORDER BY from_at_ms DESC, account, period LIMIT $1";
+        WHERE account NOT LIKE 'key:%' AND account NOT LIKE 'user:%' ORDER BY from_at_ms DESC, account, period LIMIT $1";
     let balances = session.rows(sql, &[&BALANCES_MAX]).await?.iter().map(balance).collect::<Result<_, _>>()?;
 
     let suspense = total(session, "job_id IS NULL AND kind IN ('suspense', 'adjust')").await?;

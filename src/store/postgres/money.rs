@@ -36,19 +36,25 @@ pub(super) async fn lock(session: &Session, accounts: &[Account]) -> Result<(), 
 
 /// Takes the locks of the accounts of a hold, and sees to it that each counts in its period.
 pub(super) async fn enter(session: &Session, bookings: &[&Booking]) -> Result<(), Fault> {
-    let mut wanted: Vec<(String, &Period)> = bookings.iter().map(|booking| (booking.account.to_string(), &booking.period)).collect();
+    let mut wanted: Vec<(String, &Booking)> = bookings.iter().map(|booking| (booking.account.to_string(), *booking)).collect();
     wanted.sort_by(|one, other| one.0.cmp(&other.0));
     let names: Vec<String> = wanted.iter().map(|(account, _)| account.clone()).collect();
     let mut current = lock_all(session, &names).await?;
     if current.len() < names.len() {
-        for (account, period) in wanted.iter().filter(|(account, _)| !current.iter().any(|(found, _)| found == account)) {
-            begin_account(session, account, period).await?;
+        let missing = wanted.iter().filter(|(account, _)| !current.iter().any(|(found, _)| found == account)).collect::<Vec<_>>();
+        for (account, booking) in &missing {
+            begin_account(session, account, &booking.period).await?;
         }
         current = lock_all(session, &names).await?;
+        for (account, booking) in missing {
+            if book_earlier_jobs(session, &booking.account, account, &booking.period).await? > 0 {
+                add_up(session, account, &booking.period).await?;
+            }
+        }
     }
-    for (account, period) in wanted {
-        if !current.iter().any(|(found, current)| *found == account && *current == period.key) {
-            enter_period(session, &account, period).await?;
+    for (account, booking) in wanted {
+        if !current.iter().any(|(found, current)| *found == account && *current == booking.period.key) {
+            enter_period(session, &booking.account, &account, &booking.period).await?;
         }
     }
     Ok(())
@@ -71,13 +77,22 @@ async fn begin_balance(session: &Session, account: &str, period: &Period) -> Res
 
 /// Makes `period` the one that an account counts in. It begins with the jobs of that time that the account has
 /// already: a cap holds from the start of its period, whenever it was written.
-async fn enter_period(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
+async fn enter_period(session: &Session, whose: &Account, account: &str, period: &Period) -> Result<(), Fault> {
     begin_balance(session, account, period).await?;
     let sql = "INSERT INTO bookings (job_id, account, period, amount_microusd)
         SELECT DISTINCT job_id, account, $2, amount_microusd FROM jobs JOIN bookings ON job_id = jobs.id AND account = $1
         WHERE created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4)
         ON CONFLICT DO NOTHING";
     session.execute(sql, &[&account, &period.key, &period.from.as_ms(), &period.until.map(Timestamp::as_ms)]).await?;
+    book_earlier_jobs(session, whose, account, period).await?;
+    add_up(session, account, period).await?;
+    let sql = "UPDATE current_periods SET period = $2 WHERE account = $1";
+    session.execute(sql, &[&account, &period.key]).await?;
+    Ok(())
+}
+
+/// Makes a balance what is booked to it.
+async fn add_up(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
     let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
             SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
                 (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
@@ -85,9 +100,31 @@ async fn enter_period(session: &Session, account: &str, period: &Period) -> Resu
             FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = $1 AND period = $2)
         WHERE account = $1 AND period = $2";
     session.execute(sql, &[&account, &period.key]).await?;
-    let sql = "UPDATE current_periods SET period = $2 WHERE account = $1";
-    session.execute(sql, &[&account, &period.key]).await?;
     Ok(())
+}
+
+/// Books those of a tenant's jobs in a period that are meant.
+macro_rules! earlier_jobs {
+    ($meant:literal) => {
+        concat!(
+            "INSERT INTO bookings (job_id, account, period, amount_microusd) SELECT id, $1, $2, ceiling_microusd FROM jobs ",
+            "WHERE tenant = $5 AND created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4) AND ",
+            $meant,
+            " ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
+/// Books the jobs of a period to a key or an end user whose cap is newer than they are; how many.
+async fn book_earlier_jobs(session: &Session, whose: &Account, account: &str, period: &Period) -> Result<u64, Fault> {
+    let (sql, tenant, name) = match whose {
+        Account::Gateway | Account::Route(_) | Account::Tenant(_) => return Ok(0),
+        Account::Key(tenant, key) => (earlier_jobs!("key_name = $6"), tenant, Some(key)),
+        Account::User(tenant, Some(user)) => (earlier_jobs!("end_user = $6"), tenant, Some(user)),
+        Account::User(tenant, None) => (earlier_jobs!("end_user IS NULL AND $6::text IS NULL"), tenant, None),
+    };
+    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+    session.execute(sql, &[&account, &period.key, &from, &until, &tenant.as_str(), &name]).await
 }
 
 /// Holds `amount` against an account if it fits under the cap, remembers that cap, and owes its owner what

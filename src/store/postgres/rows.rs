@@ -24,7 +24,7 @@ macro_rules! select_jobs {
             "SELECT id, jobs.tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user, ",
             "residency, ceiling_microusd, price_microusd, cost_microusd, charge_microusd, attempts, attempt, route, ",
             "upstream_model, upstream_id, result_url, progress, error_code, error_message, jobs.created_at_ms, attempted_at_ms, ",
-            "ended_at_ms, expires_at_ms, deleted_at_ms, extras ",
+            "ended_at_ms, expires_at_ms, deleted_at_ms, extras, key_name ",
             $from,
             $rest
         )
@@ -163,6 +163,7 @@ pub(super) fn job(row: &Row) -> Result<Job, Fault> {
         expires_at: columns.moment_if_any()?,
         deleted_at: columns.moment_if_any()?,
         extras: columns.extras()?,
+        key_name: columns.take()?,
     })
 }
 
@@ -182,8 +183,8 @@ pub(super) async fn job_to_move(session: &Session, id: JobId) -> Result<Option<J
 pub(super) async fn insert(session: &Session, job: &Job, due_at: Timestamp) -> Result<(), Fault> {
     let sql = "INSERT INTO jobs (id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user,
             residency, ceiling_microusd, price_microusd, charge_microusd, attempts, attempt, route, upstream_model, progress,
-            created_at_ms, attempted_at_ms, due_at_ms, extras)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)";
+            created_at_ms, attempted_at_ms, due_at_ms, extras, key_name)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
     session
         .execute(
             sql,
@@ -213,6 +214,7 @@ pub(super) async fn insert(session: &Session, job: &Job, due_at: Timestamp) -> R
                 &job.attempted_at.as_ms(),
                 &due_at.as_ms(),
                 &extras::write(&job.extras),
+                &job.key_name,
             ],
         )
         .await?;

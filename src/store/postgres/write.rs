@@ -126,6 +126,7 @@ async fn write_attempt(session: &Session, replica: i32, job: &Job, attempt: &New
 
 /// Everybody that a job's money is booked to.
 pub(super) fn accounts(job: &Job) -> [Account; 3] {
+    // Keys and end users are moved only by who has their tenant's.
     [Account::Gateway, Account::Tenant(job.tenant.clone()), Account::Route(job.route.clone())]
 }
 

@@ -32,7 +32,7 @@ pub(super) fn overview(conn: &Connection) -> Result<Overview, Error> {
     let open = open.collect::<Result<_, _>>()?;
 
     let sql = "SELECT account, period, held_microusd, spent_microusd, cap_microusd FROM balances
-        ORDER BY from_at_ms DESC, account, period LIMIT ?1";
+        WHERE account NOT LIKE 'key:%' AND account NOT LIKE 'user:%' ORDER BY from_at_ms DESC, account, period LIMIT ?1";
     let mut rows = moment.prepare_cached(sql)?;
     let balances = rows.query_map([BALANCES_MAX], balance)?.collect::<Result<_, _>>()?;
 

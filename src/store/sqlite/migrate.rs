@@ -17,6 +17,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0005_extras", include_str!("0005_extras.sql")),
     ("0006_halts", include_str!("0006_halts.sql")),
     ("0007_queue", include_str!("0007_queue.sql")),
+    ("0008_payers", include_str!("0008_payers.sql")),
 ];
 
 /// Brings the database to the newest schema, in one transaction.

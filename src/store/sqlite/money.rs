@@ -16,7 +16,7 @@ use crate::store::{OpenError, StoreError};
 /// that use of it is worth.
 pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd, at: Timestamp) -> Result<(), OpenError> {
     let account = booking.account.to_string();
-    enter_period(conn, &account, &booking.period)?;
+    enter_period(conn, &booking.account, &account, &booking.period)?;
     let sql = "SELECT held_microusd, spent_microusd FROM balances WHERE account = ?1 AND period = ?2";
     let amounts = |row: &rusqlite::Row<'_>| Ok((MicroUsd::new(row.get(0)?), MicroUsd::new(row.get(1)?)));
     let found = conn.prepare_cached(sql)?.query_row([&account, &booking.period.key], amounts).optional()?;
@@ -46,7 +46,7 @@ pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd, at: T
 
 /// Sees to it that an account counts in `period`. One that is new to it begins with the jobs of that time
 /// that the account has already: a cap holds from the start of its period, whenever it was written.
-fn enter_period(conn: &Connection, account: &str, period: &Period) -> Result<(), Error> {
+fn enter_period(conn: &Connection, whose: &Account, account: &str, period: &Period) -> Result<(), Error> {
     let sql = "SELECT period = ?2 FROM current_periods WHERE account = ?1";
     let is_current = conn.prepare_cached(sql)?.query_row([account, &period.key], |row| row.get(0)).optional()?;
     if is_current == Some(true) {
@@ -61,6 +61,7 @@ fn enter_period(conn: &Connection, account: &str, period: &Period) -> Result<(),
         WHERE created_at_ms >= ?3 AND (?4 IS NULL OR created_at_ms < ?4)
         ON CONFLICT DO NOTHING";
     conn.prepare_cached(sql)?.execute(params![account, period.key, from, until])?;
+    book_earlier_jobs(conn, whose, account, period)?;
     let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
             SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
                 coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
@@ -70,6 +71,31 @@ fn enter_period(conn: &Connection, account: &str, period: &Period) -> Result<(),
     conn.prepare_cached(sql)?.execute(params![account, period.key])?;
     let sql = "INSERT INTO current_periods (account, period) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET period = excluded.period";
     conn.prepare_cached(sql)?.execute([account, &period.key])?;
+    Ok(())
+}
+
+/// Books those of a tenant's jobs in a period that are meant.
+macro_rules! earlier_jobs {
+    ($meant:literal) => {
+        concat!(
+            "INSERT INTO bookings (job_id, account, period, amount_microusd) SELECT id, ?1, ?2, ceiling_microusd FROM jobs ",
+            "WHERE tenant = ?5 AND created_at_ms >= ?3 AND (?4 IS NULL OR created_at_ms < ?4) AND ",
+            $meant,
+            " ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
+/// Books the jobs of a period to a key or an end user whose cap is newer than they are.
+fn book_earlier_jobs(conn: &Connection, whose: &Account, account: &str, period: &Period) -> Result<(), Error> {
+    let (sql, tenant, name) = match whose {
+        Account::Gateway | Account::Route(_) | Account::Tenant(_) => return Ok(()),
+        Account::Key(tenant, key) => (earlier_jobs!("key_name = ?6"), tenant, Some(key)),
+        Account::User(tenant, Some(user)) => (earlier_jobs!("end_user = ?6"), tenant, Some(user)),
+        Account::User(tenant, None) => (earlier_jobs!("end_user IS NULL AND ?6 IS NULL"), tenant, None),
+    };
+    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+    conn.prepare_cached(sql)?.execute(params![account, period.key, from, until, tenant.as_str(), name])?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ macro_rules! select_jobs {
             "SELECT id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user, ",
             "residency, ceiling_microusd, price_microusd, cost_microusd, charge_microusd, attempts, attempt, route, ",
             "upstream_model, upstream_id, result_url, progress, error_code, error_message, created_at_ms, attempted_at_ms, ",
-            "ended_at_ms, expires_at_ms, deleted_at_ms, extras FROM jobs ",
+            "ended_at_ms, expires_at_ms, deleted_at_ms, extras, key_name FROM jobs ",
             $rest
         )
     };
@@ -150,6 +150,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, Error> {
         expires_at: columns.moment_if_any()?,
         deleted_at: columns.moment_if_any()?,
         extras: columns.extras()?,
+        key_name: columns.take()?,
     })
 }
 
@@ -162,8 +163,8 @@ pub(super) fn job_by_id(conn: &Connection, id: JobId) -> Result<Option<Job>, Err
 pub(super) fn insert(conn: &Connection, job: &Job, due_at: Timestamp) -> Result<(), Error> {
     let sql = "INSERT INTO jobs (id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user,
             residency, ceiling_microusd, price_microusd, charge_microusd, attempts, attempt, route, upstream_model, progress,
-            created_at_ms, attempted_at_ms, due_at_ms, extras)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
+            created_at_ms, attempted_at_ms, due_at_ms, extras, key_name)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)";
     conn.prepare_cached(sql)?.execute(params![
         job.id.to_string(),
         job.tenant.as_str(),
@@ -190,6 +191,7 @@ pub(super) fn insert(conn: &Connection, job: &Job, due_at: Timestamp) -> Result<
         job.attempted_at.as_ms(),
         due_at.as_ms(),
         extras::write(&job.extras),
+        job.key_name,
     ])?;
     Ok(())
 }

@@ -1,0 +1,96 @@
+//! Cases about the caps of keys and of end users.
+
+use futures_util::future::join_all;
+
+use super::{NOON, Wish, World, key, tenant, user};
+use crate::budget::{Account, Period};
+use crate::clock::Timestamp;
+use crate::id::TenantName;
+use crate::job::Event;
+use crate::money::MicroUsd;
+use crate::store::OpenError;
+
+const CLIP: i64 = 800_000;
+
+fn named(key_cap: Option<i64>, user_cap: Option<i64>) -> Wish {
+    Wish { key: Some(("ci", key_cap)), user: Some(("u-1", user_cap)), ..Wish::plain() }
+}
+
+async fn books(world: &World, account: &Account) -> (i64, i64) {
+    world.balance(account, "total").await
+}
+
+/// Whose cap refused it, and what is left there.
+async fn refused(world: &World, wish: &Wish) -> (Account, i64) {
+    match world.open(wish).await {
+        Err(OpenError::OverBudget { booking, left }) => (booking.account, left.get()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn all_or_nothing(world: World) {
+    let (ci, alice) = (key("acme", "ci"), user("acme", "u-1"));
+    assert_eq!(refused(&world, &named(Some(CLIP), Some(CLIP - 1))).await, (alice.clone(), CLIP - 1));
+    assert_eq!(refused(&world, &named(Some(CLIP - 1), Some(CLIP))).await, (ci.clone(), CLIP - 1));
+    assert_eq!(refused(&world, &Wish { tenant_cap: Some(1), ..named(Some(0), Some(0)) }).await, (tenant("acme"), 1), "in order");
+    for account in [&Account::Gateway, &tenant("acme"), &ci, &alice] {
+        assert_eq!(books(&world, account).await, (0, 0), "{account}");
+    }
+
+    let wish = named(Some(2 * CLIP), Some(2 * CLIP));
+    let (made, failed) = (world.running(&wish, "up-1").await, world.running(&wish, "up-2").await);
+    assert_eq!(refused(&world, &wish).await, (ci.clone(), 0));
+    assert_eq!(refused(&world, &Wish { key: Some(("web", Some(CLIP))), ..wish.clone() }).await, (alice.clone(), 0));
+    world.open(&Wish { key: Some(("web", Some(CLIP))), user: Some(("u-2", Some(CLIP))), ..wish.clone() }).await.unwrap();
+    world.see(&made, Event::Finished).await;
+    world.see(&failed, Event::Failed).await;
+    for account in [&ci, &alice] {
+        assert_eq!(books(&world, account).await, (0, CLIP), "{account}: one was made, one given back");
+    }
+    // The same names of another tenant are others.
+    world.open(&Wish { tenant: "rival", ..named(Some(CLIP), Some(CLIP)) }).await.unwrap();
+    assert_eq!(refused(&world, &named(Some(CLIP - 1), None)).await, (ci, 0), "lowered below what is spent");
+}
+
+pub async fn exact(world: World) {
+    let wish = named(None, Some(50 * CLIP));
+    let opened = join_all((0..200).map(|_| world.open(&wish))).await;
+    assert_eq!(opened.iter().filter(|result| result.is_ok()).count(), 50);
+    assert_eq!(books(&world, &user("acme", "u-1")).await, (50 * CLIP, 0));
+    assert_eq!(books(&world, &tenant("acme")).await, (50 * CLIP, 0), "what was refused is nowhere");
+}
+
+pub async fn newer_than_its_jobs(world: World) {
+    let made = world.running(&named(None, None), "up-1").await;
+    world.see(&made, Event::Finished).await;
+    let running = world.running(&named(None, None), "up-2").await;
+    world.open(&Wish { key: Some(("web", None)), user: None, ..Wish::plain() }).await.unwrap();
+    world.open(&Wish { tenant: "rival", ..named(None, None) }).await.unwrap();
+
+    assert_eq!(refused(&world, &named(Some(3 * CLIP - 1), None)).await, (key("acme", "ci"), CLIP - 1));
+    assert_eq!(refused(&world, &named(None, Some(3 * CLIP - 1))).await, (user("acme", "u-1"), CLIP - 1));
+    world.open(&named(Some(3 * CLIP), Some(3 * CLIP))).await.unwrap();
+    world.see(&running, Event::Finished).await;
+    for account in [key("acme", "ci"), user("acme", "u-1")] {
+        assert_eq!(books(&world, &account).await, (CLIP, 2 * CLIP), "{account}");
+    }
+
+    let later = Timestamp::from_secs(NOON.as_secs() + 100);
+    let tomorrow = Period { key: "day:2".to_owned(), from: later, until: None };
+    world.open(&Wish { period: tomorrow, at: later, ..named(Some(CLIP), Some(CLIP)) }).await.unwrap();
+}
+
+pub async fn any_name(world: World) {
+    let long = ["x".repeat(256), format!("{}y", "x".repeat(255))];
+    for name in [None, Some("-"), Some("a/b"), Some("%_' ünd\\"), Some(long[0].as_str()), Some(long[1].as_str())] {
+        let account = Account::User(TenantName::new("acme"), name.map(str::to_owned));
+        let (mut job, attempt) = Wish::plain().parts();
+        job.end_user = name.map(str::to_owned);
+        let mut booking = job.bookings[0].clone();
+        (booking.account, booking.cap) = (account.clone(), Some(MicroUsd::new(CLIP)));
+        job.bookings.push(booking);
+        world.store.open_job(job, attempt).await.unwrap();
+        assert_eq!(books(&world, &account).await, (CLIP, 0), "{account}");
+        assert!(account.to_string().len() < 90, "{account}");
+    }
+}
