@@ -34,7 +34,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,6 +48,7 @@ use crate::reply::{self, BodyError, Reply};
 use framing::{Framing, Objection, Verdict};
 use guarded::Guarded;
 use linger::Lingering;
+use seats::Seats;
 pub use seats::open_as_many_files_as_allowed;
 use secured::Tls;
 use stall::Stalling;
@@ -138,15 +138,19 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let tls = shown.map(Tls::new);
-    let seats = Arc::new(Semaphore::new(seats::seats()));
+    let seats = Seats::new(seats::seats());
     loop {
-        let Ok(seat) = seats.clone().acquire_owned().await else { return };
+        let Some(free) = seats.free().await else { return };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let Some(seat) = seats.take(free, peer.ip()) else {
+                    debug!(%peer, "an address has its share of the connections");
+                    continue;
+                };
                 let (rim, tls, stop) = (rim.clone(), tls.clone(), stop.clone());
                 tasks.spawn(async move {
                     connection(stream, rim, tls, timeouts, stop).await;

@@ -1,7 +1,7 @@
 //! Talking to the gateway that runs, at its admin listener: its books are its alone to write.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -10,10 +10,17 @@ use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
+
+use super::pinned;
+use crate::policy::Tls;
 
 /// To connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,29 +44,45 @@ pub struct DeskArgs {
 }
 
 /// The running gateway.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Desk {
     address: SocketAddr,
+    /// How TLS is spoken there, if it is.
+    tls: Option<ClientConfig>,
 }
 
 impl DeskArgs {
     /// The gateway at that address, or at the one in the policy file.
     pub fn desk(&self) -> anyhow::Result<Desk> {
-        let address = match self.admin {
-            Some(address) => address,
-            None => super::policy(&self.config)?.server.admin,
-        };
-        Ok(Desk::at(address))
+        match self.admin {
+            Some(address) => Desk::at(address, &self.config),
+            None => {
+                let server = super::policy(&self.config)?.server;
+                Desk::new(server.admin, server.admin_tls.as_ref())
+            }
+        }
     }
 }
 
+/// How to speak to a gateway that shows the certificate of these files.
+fn shown(tls: &Tls) -> anyhow::Result<ClientConfig> {
+    let files = CertificateDer::from_pem_file(&tls.cert);
+    pinned::config(Some(files.with_context(|| format!("cannot read the admin listener's certificate in {}", tls.cert.display()))?))
+}
+
 impl Desk {
-    /// The gateway at that address; one that listens everywhere is on this machine too.
-    pub fn at(mut address: SocketAddr) -> Self {
+    /// The gateway at that address, which speaks TLS if the policy file is there and says so.
+    pub fn at(address: SocketAddr, config: &Path) -> anyhow::Result<Self> {
+        let tls = super::policy(config).ok().and_then(|policy| policy.server.admin_tls);
+        Self::new(address, tls.as_ref())
+    }
+
+    /// One that listens everywhere is on this machine too.
+    fn new(mut address: SocketAddr, tls: Option<&Tls>) -> anyhow::Result<Self> {
         if address.ip().is_unspecified() {
             address.set_ip([127, 0, 0, 1].into());
         }
-        Self { address }
+        Ok(Self { address, tls: tls.map(shown).transpose()? })
     }
 
     /// Looks something up.
@@ -77,8 +100,12 @@ impl Desk {
         let address = self.address;
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        let request = Request::builder().method(method).uri(format!("http://{address}{path}"));
+        connector.enforce_http(false);
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let tls = self.tls.clone().map_or_else(|| pinned::config(None), Ok)?;
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new()).build(https);
+        let request = Request::builder().method(method).uri(format!("{scheme}://{address}{path}"));
         let request = request.header("x-filmgate-admin", "1").header(CONTENT_TYPE, "application/json").body(Full::new(body))?;
         let sent = tokio::time::timeout(ANSWER_TIMEOUT, client.request(request)).await.context("the gateway did not answer in time")?;
         sent.map_err(|why| match why.is_connect() {

@@ -118,7 +118,9 @@ impl ExplainArgs {
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let question = args.question();
     let explanation = match args.admin {
-        Some(address) => super::runtime()?.block_on(Desk::at(address).get(&format!("/api/explain?{}", question.to_query())))?,
+        Some(address) => {
+            super::runtime()?.block_on(Desk::at(address, &args.config)?.get(&format!("/api/explain?{}", question.to_query())))?
+        }
         None => {
             let policy = super::policy(&args.config)?;
             by_file(&policy, &question, Clock::default().now()).map_err(|why| why.context(args.config.display().to_string()))?

@@ -12,6 +12,7 @@ mod halt;
 mod jobs;
 mod key;
 mod notices;
+mod pinned;
 mod probe;
 mod readmit;
 mod reconcile;

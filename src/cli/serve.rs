@@ -1,16 +1,19 @@
 //! `filmgate serve`: the gateway's life as a process.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustls::{ClientConnection, StreamOwned};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+use super::pinned;
 use crate::boot::{self, Settings};
 use crate::server;
 
@@ -88,8 +91,21 @@ pub fn healthcheck(admin: SocketAddr) -> anyhow::Result<ExitCode> {
     let mut stream =
         connected.with_context(|| format!("nobody answers at {admin}; is the gateway running, and is that its [server].admin?"))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut head = asked(&mut stream, admin)?;
+    // Whoever speaks TLS says so with this status. It is asked anew, and told nothing that others may not hear.
+    if &head == b"HTTP/1.1 400" {
+        let connection = ClientConnection::new(Arc::new(pinned::config(None)?), admin.ip().into())?;
+        stream = TcpStream::connect_timeout(&admin, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        head = asked(&mut StreamOwned::new(connection, stream), admin)?;
+    }
+    Ok(if &head == b"HTTP/1.1 200" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How an answer to `/healthz` begins.
+fn asked(stream: &mut (impl Read + Write), admin: SocketAddr) -> std::io::Result<[u8; 12]> {
     stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
-    Ok(if &head == b"HTTP/1.1 200" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(head)
 }

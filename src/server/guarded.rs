@@ -21,15 +21,17 @@ pub struct Guarded<S> {
     framing: Framing,
     head_timeout: Duration,
     stop: CancellationToken,
-    /// Set while the rest of a head is waited for.
+    /// Whether nothing has come yet.
+    is_new: bool,
+    /// Set while the first head or the rest of one is waited for.
     until: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Guarded<S> {
-    /// Wraps `inner`. A head that has begun ends within the time-out, or the connection does; after `stop`
-    /// it is not waited for, because nobody has been promised anything.
+    /// Wraps `inner`. The first head, and any that has begun, ends within the time-out, or the connection does;
+    /// after `stop` it is not waited for, because nobody has been promised anything.
     pub const fn new(inner: S, framing: Framing, head_timeout: Duration, stop: CancellationToken) -> Self {
-        Self { inner, framing, head_timeout, stop, until: None }
+        Self { inner, framing, head_timeout, stop, is_new: true, until: None }
     }
 }
 
@@ -38,7 +40,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         self.framing.follow(&buf.filled()[before..]);
-        if !self.framing.is_in_head() {
+        self.is_new &= buf.filled().len() == before;
+        if !self.is_new && !self.framing.is_in_head() {
             self.until = None;
             return read;
         }

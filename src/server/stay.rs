@@ -75,7 +75,7 @@ impl Stay {
 
     /// How often to ask for the verdict.
     pub fn every(&self) -> Duration {
-        (self.timeouts.write.min(self.timeouts.idle) / 8).max(Duration::from_millis(20))
+        (self.timeouts.write.min(self.timeouts.head) / 4).max(Duration::from_millis(20))
     }
 
     /// What is to become of the connection.
@@ -91,7 +91,8 @@ impl Stay {
             let is_stuck = idle.is_some_and(|idle| idle.min(now.duration_since(since)) >= self.timeouts.write);
             return if is_stuck { Verdict::Out } else { Verdict::Stays };
         }
-        if now < self.ends_at && ledger.requests < REQUESTS_MAX && idle.is_none_or(|idle| idle < self.timeouts.idle) {
+        let idle_max = if ledger.requests == 0 { self.timeouts.head } else { self.timeouts.idle };
+        if now < self.ends_at && ledger.requests < REQUESTS_MAX && idle.is_none_or(|idle| idle < idle_max) {
             return Verdict::Stays;
         }
         ledger.leaving_since = Some(now);

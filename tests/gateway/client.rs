@@ -16,11 +16,12 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// Nobody here waits longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +36,12 @@ pub struct Client {
     tls: Option<Arc<ClientConfig>>,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
+
+/// Bytes in both directions.
+pub trait Spoken: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Spoken for S {}
+/// A connection, whatever it is made of.
+pub type Line = Box<dyn Spoken>;
 
 /// What came back, read to its end.
 #[derive(Clone, Debug)]
@@ -141,6 +148,21 @@ impl Client {
         // A reset after the answer is an end like any other.
         let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut heard)).await;
         String::from_utf8_lossy(&heard).into_owned()
+    }
+
+    /// Whom it talks to, as a Host header says it.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// A connection of its own, over TLS if this client speaks it, for whoever speaks for itself: over HTTP/2 or not.
+    pub async fn line(&self, h2: bool) -> Line {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let Some(tls) = &self.tls else { return Box::new(stream) };
+        let mut config = ClientConfig::clone(tls);
+        config.alpn_protocols = if h2 { vec![b"h2".to_vec()] } else { Vec::new() };
+        let name = ServerName::from(self.address.ip());
+        Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap())
     }
 
     /// Sends these bytes and does not listen; dropping the stream hangs up.

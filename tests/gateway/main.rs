@@ -54,6 +54,8 @@ mod burdens;
 mod bad_input;
 mod reloading;
 mod tls;
+mod http_corpus;
+mod h2;
 mod admin;
 mod operating;
 mod halting;

@@ -16,21 +16,22 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::client::{Client, trusting};
+use crate::process::run_in;
 use crate::world::{Folder, Tenant, World, eventually, openai, tenant};
 
 /// Where a certificate and its key lie.
-struct Pair {
+pub struct Pair {
     folder: Folder,
 }
 
 /// A certificate for the address that tests ask at, and its key, both as PEM.
-struct Made {
+pub struct Made {
     der: CertificateDer<'static>,
     cert: String,
     key: String,
 }
 
-fn made(until: i32) -> Made {
+pub fn made(until: i32) -> Made {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.not_after = date_time_ymd(until, 1, 1);
@@ -40,13 +41,13 @@ fn made(until: i32) -> Made {
 
 impl Made {
     /// What whoever trusts this one alone trusts.
-    fn trusted(&self) -> &[CertificateDer<'static>] {
+    pub fn trusted(&self) -> &[CertificateDer<'static>] {
         std::slice::from_ref(&self.der)
     }
 }
 
 impl Pair {
-    fn of(made: &Made) -> Self {
+    pub fn of(made: &Made) -> Self {
         let pair = Self { folder: Folder::new() };
         pair.write(&made.cert, &made.key);
         pair
@@ -67,7 +68,7 @@ impl Pair {
         format!("[server]\ntls = {pair}\nadmin_tls = {pair}\n")
     }
 
-    fn policy(&self) -> [String; 3] {
+    pub fn policy(&self) -> [String; 3] {
         [self.for_both(), openai("openai", ""), tenant("acme", "")]
     }
 }
@@ -319,5 +320,29 @@ async fn a_handshake_that_does_not_come_ends_and_keeps_nobody_waiting() {
         let ended = tokio::time::timeout(Duration::from_secs(25).saturating_sub(began.elapsed()), stream.read_to_end(&mut heard)).await;
         assert!(ended.is_ok(), "a handshake is waited for in vain for {:?}", began.elapsed());
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn operators_commands_speak_tls_with_the_gateway_that_they_mean_and_no_other() {
+    let (other, made) = (made(2090), made(2090));
+    let (pair, elsewhere) = (Pair::of(&made), Pair::of(&other));
+    let world = World::start(&pair.policy()).await;
+    let policy = std::fs::read_to_string(world.policy_file()).unwrap();
+    let of_another = policy.replace(pair.folder.0.to_str().unwrap(), elsewhere.folder.0.to_str().unwrap());
+    std::fs::write(elsewhere.path("gateway.toml"), of_another).unwrap();
+    let admin = world.gateway().admin.to_string();
+    let run = async |folder: PathBuf, args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let run = move || run_in(&folder, &args.iter().map(String::as_str).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(run).await.unwrap()
+    };
+    let ours = world.policy_file().parent().unwrap().to_owned();
+    let well = run(ours.clone(), &["healthcheck", "--admin", &admin]).await;
+    assert!(well.status.success(), "{well:?}");
+    let explained = run(ours, &["reconcile", "--admin", &admin]).await;
+    assert!(explained.status.success(), "{explained:?}");
+    let refused = run(elsewhere.folder.0.clone(), &["reconcile", "--admin", &admin]).await;
+    assert!(!refused.status.success(), "{refused:?}");
     world.end().await;
 }

@@ -17,13 +17,15 @@ fn after(secs: u64) -> Instant {
 #[test]
 fn who_asks_nothing_for_too_long_leaves_and_who_is_stuck_then_is_out() {
     let stay = Stay::new(Timeouts::default());
-    assert_eq!(stay.verdict(after(59)), Verdict::Stays);
+    assert_eq!(stay.verdict(after(9)), Verdict::Stays);
     let stream = stay.stream();
     assert_eq!(stay.verdict(after(3_000)), Verdict::Stays, "we are the ones who keep it waiting");
     drop(stream);
+    assert_eq!(stay.verdict(after(59)), Verdict::Stays);
     assert_eq!(stay.verdict(after(61)), Verdict::Leaves);
     assert_eq!(stay.verdict(after(62)), Verdict::Stays, "it is told once");
     assert_eq!(stay.verdict(after(125)), Verdict::Out);
+    assert_eq!(Stay::new(Timeouts::default()).verdict(after(11)), Verdict::Leaves, "who never asks anything leaves earlier");
 }
 
 #[test]
