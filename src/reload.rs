@@ -171,3 +171,6 @@ fn secrets_differ(old: &Policy, new: &Policy) -> bool {
         || new.tenants.keys().any(|name| webhook(old, name) != webhook(new, name))
         || (&old.guard.moderation, &old.alerts, &old.archive) != (&new.guard.moderation, &new.alerts, &new.archive)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Guards: refusals ahead of any provider. They cost nothing, and nobody learns of the prompt.
 //!
 //! First what can be told here (length, patterns), then, for a wish that would otherwise be sent, what a
-//! moderation service says. A wish is asked about once: not again for a resend, whose job was let pass before. A tenant
+//! moderation service says. A wish is asked about once: not again for a resend, whose job was let pass before. A wish
 //! that is bound to a region is asked about in that region only; where there is no moderation, that is the same
 //! as one that cannot be reached.
 
@@ -37,7 +37,7 @@ pub async fn moderate(gw: &Gateway, caller: &Caller, order: &mut Order) -> Resul
         return Ok(());
     };
     let asked = Instant::now();
-    let verdict = verdict(gw, caller, moderation, &order.parts.wish).await;
+    let verdict = verdict(gw, moderation, order).await;
     let outcome = match (&verdict, moderation.on_error) {
         (Ok(Verdict::Passed), _) => ModerationOutcome::Passed,
         (Ok(Verdict::Flagged(_)), _) => ModerationOutcome::Flagged,
@@ -66,10 +66,10 @@ struct Unasked {
     may_be_asked_later: bool,
 }
 
-async fn verdict(gw: &Gateway, caller: &Caller, moderation: &Moderation, wish: &Wish) -> Result<Verdict, Unasked> {
-    let residency = caller.tenant.residency.as_ref();
+async fn verdict(gw: &Gateway, moderation: &Moderation, order: &Order) -> Result<Verdict, Unasked> {
+    let residency = order.plan.residency.as_ref();
     if let Some(bound) = residency.filter(|_| moderation.region.as_ref() != residency) {
         return Err(Unasked { why: format!("there is no moderation in the region {bound}"), may_be_asked_later: false });
     }
-    gw.upstream.moderate(moderation, wish).await.map_err(|why| Unasked { why, may_be_asked_later: true })
+    gw.upstream.moderate(moderation, &order.parts.wish).await.map_err(|why| Unasked { why, may_be_asked_later: true })
 }

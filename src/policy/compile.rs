@@ -69,7 +69,7 @@ pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
     let defaults = settings::defaults(&file.defaults, &mut pass);
     let rules = rules::compile(&file, &routes, &mut pass);
     let (tenants, keys) = tenants::compile(&file.tenants, &routes, &server, &mut pass);
-    let guard = guard::compile(&file.guard, &tenants, &mut pass);
+    let guard = guard::compile(&file, &tenants, &mut pass);
     let alerts = settings::alerts(&file.alerts, &mut pass);
     let telemetry = settings::telemetry(&file.telemetry, &mut pass);
 

@@ -217,7 +217,7 @@ async fn a_bound_tenants_prompt_is_shown_in_its_own_region_only() {
     world.edit_policy(&policy("on_error = \"allow\"")).await;
     bound.made(&whale()).await;
     moderator.heard(1).await;
-    assert!(world.log().contains("these tenants are bound to another: `bound`"));
+    assert!(world.log().contains("these are bound to another: `bound`"));
 
     world.edit_policy(&policy("on_error = \"refuse\"\nregion = \"eu\"")).await;
     bound.made(&whale()).await;

@@ -1,43 +1,70 @@
-//! Hundreds of edits of the policy file, in every way that files are edited, while clients go on.
+//! Edits of the policy file by the hundred, in every way that files are edited, while clients go on: no request
+//! fails, and each decision is one file's alone.
+//!
+//! Each file has routes of its own name, prices of its own and its rule at a place of its own, so that a decision
+//! which mixed two files would show it. `CAMPAIGN_CYCLES` says how many edits there are.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
+use crate::campaign;
 use crate::client::{Answer, Client};
 use crate::process::Site;
 use crate::world::{id, tenant};
 
-const EDITS: usize = 500;
-/// How many different files there are: each has one route of its own name, at a price of its own.
+/// Edits when nobody says how many.
+const TASTE: usize = 200;
+/// How many different files there are.
 const KINDS: usize = 40;
 const CLIENTS: usize = 4;
+/// How files change, beside being faulty and being away.
+const WAYS: usize = 4;
 
 /// The parts of the file of that kind; tenants stand last, so that half a file may be a policy without them.
-fn parts(kind: usize) -> [String; 2] {
-    let route = format!(
-        "[routes.r{kind}]\nprovider = \"openai\"\nbase_url = \"{{simulator}}/openai/v1\"\napi_key = \"sk-test-r{kind}\"\n\
-         poll = {{ early = \"200ms\", late = \"200ms\" }}\n\
-         [routes.r{kind}.models.sora-2]\nseconds = [4]\nprice = \"{}\"\n",
-        per_second(kind)
-    );
-    [route, tenant("acme", "budget = { cap = \"unlimited\" }\nshow_route = true")]
+fn parts(kind: usize) -> Vec<String> {
+    let route = |side: &str| {
+        format!(
+            "[routes.r{kind}{side}]\nprovider = \"openai\"\nbase_url = \"{{simulator}}/openai/v1\"\napi_key = \"sk-test-r{kind}{side}\"\n\
+             poll = {{ early = \"200ms\", late = \"200ms\" }}\n\
+             [routes.r{kind}{side}.models.sora-2]\nseconds = [4]\nprice = \"{}\"\n",
+            per_second(kind)
+        )
+    };
+    let nobody = |n: usize| format!("[[rules]]\nwhen = {{ user = \"nobody-{n}\" }}\nroutes = [\"r{kind}a\"]\n");
+    let everybody = format!("[[rules]]\nroutes = {{ r{kind}a = {}, r{kind}b = {} }}\n", 1 + kind, KINDS - kind);
+    let mut parts = vec![route("a"), route("b")];
+    parts.extend((0..rule_of(kind)).map(nobody));
+    parts.extend([everybody, tenant("acme", "budget = { cap = \"unlimited\" }\nshow_route = true")]);
+    parts
+}
+
+/// Where the rule for everybody stands.
+fn rule_of(kind: usize) -> usize {
+    kind % 7
 }
 
 fn per_second(kind: usize) -> String {
     format!("0.{:03}", 100 + kind)
 }
 
+/// Which file has that route.
+fn kind_of(route: &str) -> usize {
+    let kind = route.strip_prefix('r').and_then(|rest| rest.strip_suffix(['a', 'b'])?.parse().ok());
+    kind.unwrap_or_else(|| panic!("no route is called {route:?}"))
+}
+
 /// What 4 s cost on a route, micro-dollars.
 fn price_of(route: &str) -> i64 {
-    let kind: i64 = route.strip_prefix('r').and_then(|kind| kind.parse().ok()).unwrap_or_else(|| panic!("no route is called {route:?}"));
-    (100 + kind) * 4_000
+    i64::try_from(100 + kind_of(route)).unwrap() * 4_000
 }
 
 /// An answer was decided by one file: its route and its price belong together.
@@ -45,6 +72,28 @@ fn assert_of_one_file(answer: &Answer) {
     let (route, cost) = (answer.header("filmgate-route"), answer.header("filmgate-cost"));
     let microusd = (cost.parse::<f64>().unwrap() * 1_000_000.0).round() as i64;
     assert_eq!(microusd, price_of(route), "{route} at {cost}");
+}
+
+/// The value of a field in a line of the log.
+fn field<'l>(line: &'l str, name: &str) -> &'l str {
+    let start = line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 2;
+    let rest = &line[start..];
+    let end = rest.find('=').map_or(rest.len(), |next| rest[..next].rfind(' ').unwrap_or(next));
+    rest[..end].trim_matches('"')
+}
+
+/// Every decision that was logged is that of the file which it names; how many there were.
+fn assert_decided_by_one_file_each(log: &str, kinds: &HashMap<String, usize>) -> usize {
+    let planned = log.lines().filter(|line| line.contains(" planned "));
+    planned.map(|line| assert_decided_by_one_file(line, kinds)).count()
+}
+
+fn assert_decided_by_one_file(line: &str, kinds: &HashMap<String, usize>) {
+    let kind = *kinds.get(field(line, "revision")).unwrap_or_else(|| panic!("no file that was ever whole: {line}"));
+    let mut routes: Vec<&str> = field(line, "routes").split(", ").collect();
+    routes.sort_unstable();
+    assert_eq!(routes, [format!("r{kind}a"), format!("r{kind}b")], "{line}");
+    assert_eq!(field(line, "rule"), rule_of(kind).to_string(), "{line}");
 }
 
 /// Orders and asks until told to stop; how many clips it ordered.
@@ -67,19 +116,30 @@ async fn keep_ordering(acme: Client, done: Arc<AtomicBool>, requests: Arc<Atomic
 /// Puts the text there, in one of the ways that editors, tools and orchestrators do.
 async fn edit(site: &Site, number: usize, text: &str) {
     let file = site.policy_file();
-    match number % 3 {
+    let link_to = |target: &Path, link: &Path| {
+        let beside = site.path("link.new");
+        std::os::unix::fs::symlink(target, &beside).unwrap();
+        std::fs::rename(beside, link).unwrap();
+    };
+    match number % WAYS {
         0 => {
             let beside = site.path("gateway.toml.new");
             std::fs::write(&beside, text).unwrap();
             std::fs::rename(beside, file).unwrap();
         }
         1 => in_place(&file, text).await,
-        _ => {
+        2 => {
             let version = site.path(&format!("version-{number}.toml"));
             std::fs::write(&version, text).unwrap();
-            let link = site.path("gateway.toml.link");
-            std::os::unix::fs::symlink(version, &link).unwrap();
-            std::fs::rename(link, file).unwrap();
+            link_to(&version, &file);
+        }
+        // As Kubernetes swaps a mounted ConfigMap.
+        _ => {
+            let version = site.path(&format!("mount-{number}"));
+            std::fs::create_dir(&version).unwrap();
+            std::fs::write(version.join("gateway.toml"), text).unwrap();
+            link_to(&version, &site.path("..data"));
+            link_to(&site.path("..data/gateway.toml"), &file);
         }
     }
 }
@@ -96,8 +156,11 @@ async fn in_place(file: &Path, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_edits_fail_no_request_and_mix_no_decision() {
+async fn edits_by_the_hundred_fail_no_request_and_mix_no_decision() {
+    let edits = campaign::cycles(1_000).max(TASTE);
     let site = Site::new(1_000, 0, &parts(0)).await;
+    let kinds: HashMap<String, usize> =
+        (0..KINDS).map(|kind| (format!("{:x}", Hex(&Sha256::digest(site.policy(&parts(kind))))), kind)).collect();
     let gateway = site.gateway().await;
     let (done, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut clients = JoinSet::new();
@@ -105,13 +168,15 @@ async fn five_hundred_edits_fail_no_request_and_mix_no_decision() {
         clients.spawn(keep_ordering(gateway.tenant("acme"), done.clone(), requests.clone()));
     }
 
-    let operator = gateway.operator().with("x-filmgate-admin", "1");
+    let (began, operator) = (Instant::now(), gateway.operator().with("x-filmgate-admin", "1"));
     let (mut taken, mut refused) = (0, 0);
-    for number in 1..=EDITS {
+    for number in 1..=edits {
         let text = site.policy(&parts(number % KINDS));
-        let broken = number % 10 == 0;
-        let text = if broken { text.replace("provider = \"openai\"", "provider = \"opnai\"") } else { text };
-        edit(&site, number, &text).await;
+        match number % 10 {
+            0 => edit(&site, number, &text.replace("provider = \"openai\"", "provider = \"opnai\"")).await,
+            5 => std::fs::remove_file(site.policy_file()).unwrap(),
+            _ => edit(&site, number, &text).await,
+        }
         let answer = operator.post("/api/reload", &json!({})).await;
         match answer.status {
             200 => taken += 1,
@@ -119,10 +184,11 @@ async fn five_hundred_edits_fail_no_request_and_mix_no_decision() {
             _ => panic!("{answer:?}"),
         }
     }
-    assert_eq!((taken, refused), (EDITS - EDITS / 10, EDITS / 10));
+    assert_eq!((taken, refused), (edits - edits / 10 - (edits + 5) / 10, edits / 10 + (edits + 5) / 10));
+    let took = began.elapsed();
     done.store(true, Ordering::SeqCst);
     let ordered: usize = clients.join_all().await.into_iter().sum();
-    assert!(ordered > EDITS / 5, "{ordered} clips were ordered meanwhile");
+    assert!(ordered > edits / 5, "{ordered} clips were ordered meanwhile");
     assert!(requests.load(Ordering::SeqCst) >= ordered * 4);
 
     site.until_quiet().await;
@@ -134,7 +200,34 @@ async fn five_hundred_edits_fail_no_request_and_mix_no_decision() {
     for (route, price, ceiling) in jobs {
         assert_eq!((price, ceiling), (price_of(&route), price_of(&route)), "{route}");
     }
+    assert_eq!(assert_decided_by_one_file_each(&gateway.process.log(), &kinds), ordered);
     assert_eq!(gateway.operator().get("/readyz").await.status, 200);
+    let asked = requests.load(Ordering::SeqCst);
+    println!(
+        "FIGURE reloading: {taken} edits in force and {refused} refused in {took:.1?}, {asked} requests meanwhile: 0 failed; {ordered} decisions: 0 mixed"
+    );
+}
+
+/// Bytes as hexadecimal digits.
+struct Hex<'b>(&'b [u8]);
+
+impl std::fmt::LowerHex for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[test]
+fn a_decision_that_mixes_two_files_would_be_noticed() {
+    let kinds = HashMap::from([("aa".to_owned(), 8)]);
+    let line = |revision: &str, rule: u32, routes: &str| {
+        format!("INFO create: planned job.id=video_1 revision=\"{revision}\" rule={rule} routes={routes} passed_over=")
+    };
+    assert_decided_by_one_file(&line("aa", 1, "r8b, r8a"), &kinds);
+    for (revision, rule, routes) in [("ab", 1, "r8a, r8b"), ("aa", 2, "r8a, r8b"), ("aa", 1, "r8a, r9b"), ("aa", 1, "r8a")] {
+        let line = line(revision, rule, routes);
+        assert!(std::panic::catch_unwind(|| assert_decided_by_one_file(&line, &kinds)).is_err(), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -148,11 +241,11 @@ async fn half_a_file_is_not_a_policy_even_if_it_could_be_one() {
         assert_eq!(acme.get("/v1/models").await.status, 200);
     }
     // And it is followed once it stands still.
-    let took = std::time::Instant::now();
+    let took = Instant::now();
     loop {
         let answer = acme.post("/v1/videos", &json!({ "prompt": "a kite", "seconds": "4" })).await.ok();
         assert_of_one_file(&answer);
-        if answer.header("filmgate-route") == "r1" {
+        if kind_of(answer.header("filmgate-route")) == 1 {
             break;
         }
         assert!(took.elapsed() < Duration::from_secs(2), "the edit is not followed");

@@ -30,12 +30,13 @@ const SET_BYTES_MAX: usize = 8 << 20;
 const MODEL_BYTES_MAX: usize = 128;
 const MODEL_DEFAULT: &str = "omni-moderation-latest";
 
-pub(super) fn compile(file: &file::Guard, tenants: &BTreeMap<TenantName, Arc<Tenant>>, pass: &mut Pass<'_>) -> Guard {
+pub(super) fn compile(file: &file::Gateway, tenants: &BTreeMap<TenantName, Arc<Tenant>>, pass: &mut Pass<'_>) -> Guard {
+    let (file, rules) = (&file.guard, &file.rules);
     let most = u32::try_from(PROMPT_CHARS_MAX).unwrap_or(u32::MAX);
     let prompt_chars_max = pass.number(format_args!("guard.prompt_max_chars"), &file.prompt_max_chars, 1..=most).unwrap_or(most);
     let moderation = file.moderation.as_ref().and_then(|moderation| self::moderation(moderation, pass));
     if let Some(moderation) = &moderation {
-        warn_of_residencies(moderation, tenants, pass);
+        warn_of_residencies(moderation, tenants, rules, pass);
     }
     Guard {
         prompt_chars_max: usize::try_from(prompt_chars_max).unwrap_or(PROMPT_CHARS_MAX),
@@ -137,17 +138,25 @@ fn moderation(written: &Placed<file::Moderation>, pass: &mut Pass<'_>) -> Option
 }
 
 /// A prompt does not leave the region that its tenant is bound to, also not to be judged.
-fn warn_of_residencies(moderation: &Moderation, tenants: &BTreeMap<TenantName, Arc<Tenant>>, pass: &mut Pass<'_>) {
-    let is_elsewhere = |tenant: &&Arc<Tenant>| tenant.residency.is_some() && tenant.residency != moderation.region;
-    let elsewhere = tenants.values().filter(is_elsewhere).map(|tenant| tenant.name.as_str());
-    let names = terms::list(elsewhere);
+fn warn_of_residencies(
+    moderation: &Moderation,
+    tenants: &BTreeMap<TenantName, Arc<Tenant>>,
+    rules: &[Placed<file::Rule>],
+    pass: &mut Pass<'_>,
+) {
+    let is_elsewhere = |residency: Option<&str>| residency.is_some() && residency != moderation.region.as_deref();
+    let bound = tenants.values().filter(|tenant| is_elsewhere(tenant.residency.as_deref())).map(|tenant| tenant.name.as_str().to_owned());
+    let binding =
+        rules.iter().enumerate().filter(|(_, rule)| is_elsewhere(rule.value.residency.as_ref().map(|region| region.value.as_str())));
+    let elsewhere: Vec<String> = bound.chain(binding.map(|(i, _)| format!("rules[{i}]"))).collect();
+    let names = terms::list(elsewhere.iter().map(String::as_str));
     if names.is_empty() {
         return;
     }
     let place = moderation.region.as_ref().map_or("has no `region`".to_owned(), |region| format!("is in the region `{region}`"));
     let consequence = match moderation.on_error {
-        OnError::Refuse => "everything that they wish for is refused",
+        OnError::Refuse => "what they wish for is refused",
         OnError::Allow => "their wishes pass without moderation",
     };
-    pass.warnings.push(format!("`guard.moderation` {place}, and these tenants are bound to another: {names}; {consequence}"));
+    pass.warnings.push(format!("`guard.moderation` {place}, and these are bound to another: {names}; {consequence}"));
 }

@@ -99,8 +99,10 @@ fn every_block_of_the_shipped_file_compiles_once_uncommented() {
     let routes: Vec<&str> = policy.routes.keys().map(|name| name.as_str()).collect();
     assert_eq!(routes, ["azure", "azure-entra", "cometapi", "openai", "own", "simulator"]);
     assert_eq!((policy.rules.len(), policy.tenants.len(), policy.guard.deny.len()), (5, 2, 1));
-    let not_in_force = policy.warnings.iter().filter(|w| w.ends_with("is read but not in force in this version")).count();
-    assert_eq!(not_in_force, policy.warnings.len(), "{:?}", policy.warnings);
+    // One rule of the examples is for another region than the moderation is in.
+    let is_expected =
+        |w: &&String| w.ends_with("is read but not in force in this version") || w.starts_with("`guard.moderation` is in the region");
+    assert_eq!(policy.warnings.iter().filter(is_expected).count(), policy.warnings.len(), "{:?}", policy.warnings);
 }
 
 /// What a comment calls a default has to be one: spelling them all out changes nothing.

@@ -1,0 +1,211 @@
+//! Files that went wrong in every way we can think of: none makes the reload panic, none is in force by half,
+//! and whatever is refused is refused with its place.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Looked, Reloader};
+use crate::clock::Timestamp;
+use crate::policy::Current;
+
+const SHIPPED: &str = include_str!("../../gateway.toml");
+const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+/// Mutants when nobody says how many; else a hundred for each cycle of the campaigns.
+const TASTE: u64 = 1_000;
+
+/// What values are replaced by.
+const VALUES: [&str; 24] = [
+    "-1",
+    "0",
+    "1e999",
+    "nan",
+    "0x7fffffffffffffff",
+    "9223372036854775808",
+    "\"\"",
+    "[]",
+    "{}",
+    "true",
+    "2026-02-30",
+    "\"unlimited\"",
+    "\"0.0000001\"",
+    "\"99999999999999999999\"",
+    "[[[[[[[[[[]]]]]]]]]]",
+    "{ a = { b = { c = 1 } } }",
+    "'''\n'''",
+    "\"\\u0000\"",
+    "\"é\"",
+    "\"0s\"",
+    "\"9999999999999999d\"",
+    "\"1x1\"",
+    "\"env:\"",
+    "\"(?i)(a{1000}){1000}\"",
+];
+
+/// Dice that fall the same again for the same number.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.roll() % u64::try_from(bound.max(1)).unwrap()).unwrap()
+    }
+}
+
+/// The shipped file with everything in it in use, and no secret elsewhere.
+fn everything() -> String {
+    let in_use = |line: &'static str| line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()));
+    let lines = SHIPPED.lines().map(|line| in_use(line).unwrap_or(line)).filter(|line| !line.contains("tls = {"));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    text.replace("\"env:", "\"literal-").replace("\"file:clips\"", "\"off\"").replace("\"s3:", "\"off:")
+}
+
+/// A file of many tenants.
+fn crowded() -> String {
+    let mut text = "[routes.sim]\nprovider = \"simulator\"\n".to_owned();
+    for n in 0..300 {
+        writeln!(
+            text,
+            "[tenants.t{n}]\nkeys = [\"sha256:{n:064x}\"]\nbudget = {{ cap = \"{n}.50\", per = \"day\" }}\nlimits = {{ rpm = 60 }}"
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn mutated(text: &str, dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..=dice.below(3) {
+        bytes = if dice.below(2) == 0 { bytes_mutated(bytes, dice) } else { lines_mutated(&bytes, dice) };
+    }
+    bytes
+}
+
+fn bytes_mutated(mut bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
+    if bytes.is_empty() {
+        return bytes;
+    }
+    let (at, len) = (dice.below(bytes.len()), 1 + dice.below(40));
+    let end = (at + len).min(bytes.len());
+    match dice.below(6) {
+        0 => bytes[at] ^= 1 << dice.below(8),
+        1 => bytes.insert(at, u8::try_from(dice.below(256)).unwrap()),
+        2 => drop(bytes.drain(at..end)),
+        3 => bytes.truncate(at),
+        4 => {
+            let piece = bytes[at..end].to_vec();
+            let to = dice.below(bytes.len());
+            bytes.splice(to..to, piece);
+        }
+        _ => bytes[at..end].reverse(),
+    }
+    bytes
+}
+
+fn lines_mutated(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let (one, other) = (dice.below(lines.len()), dice.below(lines.len()));
+    let Some(line) = lines.get(one).cloned() else { return Vec::new() };
+    match dice.below(6) {
+        0 => drop(lines.remove(one)),
+        1 => lines.insert(other, line),
+        2 => lines.swap(one, other),
+        3 => {
+            if let Some((key, _)) = line.split_once('=') {
+                lines[one] = format!("{key}= {}", VALUES[dice.below(VALUES.len())]);
+            }
+        }
+        4 => lines[one] = line.replacen(|c: char| c.is_ascii_lowercase(), "z", 1),
+        _ => lines[one] = format!("{line}{}", ["]", "\"", " = 1", "}", ".a", "\u{feff}"][dice.below(6)]),
+    }
+    lines.join("\n").into_bytes()
+}
+
+/// Puts so many mutants of a file in front of a reloader; how many it took and how many it refused.
+fn run(base: &str, folder: &Path, mut dice: Dice, mutants: u64) -> (u64, u64) {
+    std::fs::create_dir_all(folder).unwrap();
+    let file = folder.join("gateway.toml");
+    std::fs::write(&file, base).unwrap();
+    let (reloader, policy) = Reloader::start(&file, NOW).unwrap_or_else(|why| panic!("{}", why.render(false)));
+    let current = Current::new(policy);
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..mutants {
+        let mutant = mutated(base, &mut dice);
+        std::fs::write(&file, &mutant).unwrap();
+        let before = current.snapshot();
+        match reloader.look(&current, NOW, true) {
+            Looked::Same => panic!("a look that was asked for found nothing"),
+            Looked::Swapped(changes) => {
+                assert_eq!(current.snapshot().revision, format!("{}", Hex(&crate::auth::hash(&mutant))), "the file as a whole");
+                assert!(changes.iter().all(|line| !line.contains('\n') && !line.contains("literal-")), "{changes:?}");
+                taken += 1;
+            }
+            Looked::Refused(why) => {
+                assert!(Arc::ptr_eq(&before, &current.snapshot()), "a file that is refused changes nothing");
+                assert_told_with_places(&why, &file, &mutant);
+                refused += 1;
+            }
+        }
+    }
+    let state = reloader.state();
+    assert_eq!((state.loaded, state.refusals), (taken + 1, refused));
+    std::fs::remove_dir_all(folder).unwrap();
+    (taken, refused)
+}
+
+/// Each fault says in which line and column of the file it is, and what to do about it.
+fn assert_told_with_places(why: &str, file: &Path, mutant: &[u8]) {
+    let lines = mutant.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let shown = file.display().to_string();
+    let places: Vec<&str> = why.lines().filter_map(|line| line.trim_start().strip_prefix("--> ")).collect();
+    let faults = why.lines().filter(|line| line.starts_with("error: ")).count();
+    if std::str::from_utf8(mutant).is_err() {
+        assert!(why.contains("is not UTF-8"), "{why}");
+        return;
+    }
+    assert!(faults > 0 && faults == places.len() && why.matches("= help: ").count() == faults, "{why}");
+    for place in places {
+        let numbers = place.strip_prefix(&format!("{shown}:")).unwrap_or_else(|| panic!("{place}"));
+        let line = numbers.split(':').next().and_then(|line| line.parse::<usize>().ok());
+        assert!(line.is_some_and(|line| (1..=lines).contains(&line)), "{place} of {lines} lines");
+    }
+}
+
+/// Bytes as hexadecimal digits.
+struct Hex<'b>(&'b [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long a campaign is comes from the environment")]
+fn no_mutant_of_a_file_is_in_force_by_half() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (mutants, seed) = (number("CAMPAIGN_CYCLES").map_or(TASTE, |cycles| cycles * 100), number("CAMPAIGN_SEED").unwrap_or(4));
+    let began = std::time::Instant::now();
+    let threads = std::thread::available_parallelism().map_or(4, |n| u64::try_from(n.get()).unwrap_or(4)).min(16);
+    let (everything, crowded) = (everything(), crowded());
+    let outcomes: Vec<(u64, u64)> = std::thread::scope(|scope| {
+        let workers = (0..threads).map(|n| {
+            let base = if n % 4 == 3 { &crowded } else { &everything };
+            let folder: PathBuf = std::env::temp_dir().join(format!("mutants-{}-{n}", std::process::id()));
+            let dice = Dice((seed + n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            scope.spawn(move || run(base, &folder, dice, mutants.div_ceil(threads)))
+        });
+        let workers: Vec<_> = workers.collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| panic!("CAMPAIGN_SEED={seed}"))).collect()
+    });
+    let (taken, refused) = outcomes.into_iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+    assert!(taken > 0 && refused > taken, "{taken} taken, {refused} refused");
+    println!("FIGURE mutants: {taken} files taken and {refused} refused, 0 panics, 0 by half, {} s", began.elapsed().as_secs());
+}
