@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::id::RouteName;
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Moment, NoPlan, Plan, survey};
-use crate::policy::{Choose, Policy, Rule};
+use crate::policy::{Choose, Policy, Queue, Rule};
 use question::to_the_second;
 
 pub use question::{Picture, Question, moment};
@@ -45,6 +45,8 @@ pub struct Explanation {
     pub routes: Vec<RouteLine>,
     #[serde(flatten)]
     held: Option<Held>,
+    /// What becomes of it while all of them are full; `null` if it is refused.
+    queue: Option<String>,
     /// Why nobody would be asked, if nobody would.
     refusal: Option<String>,
 }
@@ -136,10 +138,17 @@ pub fn explain(policy: &Policy, question: &Question, now: Timestamp) -> Result<(
         order: rule.filter(|_| candidates.len() > 1).map(|rule| order_of(rule, question.lot.is_some())),
         residency: survey.residency.clone(),
         held: survey.outcome.as_ref().ok().map(|plan| Held::of(plan.ceiling())),
+        queue: survey.outcome.as_ref().ok().and_then(|_| Queue::of(rule, tenant)).map(|queue| line_of(&queue)),
         refusal: survey.outcome.as_ref().err().map(ToString::to_string),
         routes,
     };
     Ok((explanation, survey.outcome))
+}
+
+/// What a queue says.
+fn line_of(queue: &Queue) -> String {
+    let secs = queue.wait.as_secs();
+    format!("may wait while all of them are full, for {secs} s and with {} jobs of its tenant in line at the most", queue.max)
 }
 
 /// The weight of a route in a rule that goes by weights.

@@ -13,6 +13,7 @@ use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::dispatch::in_order;
 use crate::gateway::Gateway;
+use crate::id::RouteName;
 use crate::limits::Room;
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Plan};
@@ -116,6 +117,15 @@ async fn live(gw: &Gateway, policy: &Policy, tenant: &Tenant, plan: Option<&Plan
             notes.push(format!("{ceiling} USD do not fit under the cap of {whose}: it would be refused"));
         }
     }
+    let is_there = |plan: &Plan, candidate: &Candidate| !gw.health.is_gone(&candidate.route, &plan.model);
+    let asked = |plan| in_order(gw, plan).filter(|candidate| is_there(plan, candidate)).map(|candidate| candidate.route.name.to_string());
+    let order: Vec<String> = plan.into_iter().flat_map(asked).collect();
+    if plan.is_some() && order.is_empty() {
+        notes.push("every route that would be asked is out of rotation: it would be refused".to_owned());
+    }
+    for route in order.iter().filter(|route| gw.hall.is_busy(&RouteName::new(route.as_str()))) {
+        notes.push(format!("others wait for {route}, or it said that it is full: whoever may wait waits behind them"));
+    }
     if gw.halting.why().is_some() {
         notes.push("buying is halted: every wish is refused until it is resumed".to_owned());
     }
@@ -124,12 +134,6 @@ async fn live(gw: &Gateway, policy: &Policy, tenant: &Tenant, plan: Option<&Plan
     }
     if gw.stop.is_cancelled() {
         notes.push("the gateway is stopping".to_owned());
-    }
-    let is_there = |plan: &Plan, candidate: &Candidate| !gw.health.is_gone(&candidate.route, &plan.model);
-    let asked = |plan| in_order(gw, plan).filter(|candidate| is_there(plan, candidate)).map(|candidate| candidate.route.name.to_string());
-    let order: Vec<String> = plan.into_iter().flat_map(asked).collect();
-    if plan.is_some() && order.is_empty() {
-        notes.push("every route that would be asked is out of rotation: it would be refused".to_owned());
     }
     Ok(Live { order, gateway, tenant: wisher, routes, notes })
 }

@@ -156,6 +156,7 @@ fn rendered(explanation: &Value) -> String {
     if let Some(held) = word("held").some() {
         text.push_str(&format!("\n{held} USD would be held until it is made\n"));
     }
+    text.extend(word("queue").some().map(|queue| format!("It {queue}\n")));
     if let Some(refusal) = word("refusal").some() {
         text.push_str(&format!("\nNobody would be asked: {refusal}\n"));
     }

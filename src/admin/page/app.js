@@ -230,7 +230,7 @@ function drawExplained(said) {
     el("td", null, line.why_not ?? line.now ?? "")));
   const matched = said.rule === null ? "No rule matches." : `${said.rule} matches${said.order === null ? "" : `; asked ${said.order}`}.`;
   const bound = said.residency === null ? "" : ` Processed in ${said.residency} only.`;
-  const verdict = said.refusal === null ? `${usd(said.held)} would be held.` : `Nobody would be asked: ${said.refusal}.`;
+  const verdict = said.refusal === null ? `${usd(said.held)} would be held.${said.queue === null ? "" : ` It ${said.queue}.`}` : `Nobody would be asked: ${said.refusal}.`;
   const order = said.live.order.join(", ");
   const planned = said.routes.filter((line) => line.place !== null).map((line) => line.route).join(", ");
   const notes = order === planned ? said.live.notes : [`asked now in this order: ${order || "nobody"}`, ...said.live.notes];
