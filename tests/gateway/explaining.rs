@@ -6,7 +6,7 @@ use filmgate::simulator::{Fault, Faults};
 use serde_json::{Value, json};
 
 use crate::process::run_in;
-use crate::world::{World, cometapi, id, openai, route, tenant};
+use crate::world::{World, cometapi, eventually, id, openai, route, tenant};
 
 fn policy() -> Vec<String> {
     let retired = openai("retired", "").replace("as = \"sora-2\"", "as = \"sora-2\"\nsunset = 2020-01-01");
@@ -189,6 +189,23 @@ async fn the_command_says_the_same_from_the_file_alone_and_says_what_it_cannot_k
     let (code, _, why) = command(&world, &["--tenant", "acme", "--seconds", "no"]).await;
     assert_eq!(code, Some(2));
     assert!(why.contains("whole seconds"), "{why}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn whether_a_wish_may_wait_in_line_is_said_and_who_is_there_already() {
+    let full = openai("main", "limits = { in_flight = 1 }");
+    let world = World::at_speed(1, &[full, tenant("acme", "queue = { max = 3, wait = \"10m\" }"), tenant("rival", "")]).await;
+    let (told, notes) = (|said: &Value| said["queue"].clone(), |said: &Value| said["live"]["notes"].to_string());
+    let before = explained(&world, "tenant=acme").await;
+    assert_eq!(told(&before), "may wait while all of them are full, for 600 s and with 3 jobs of its tenant in line at the most");
+    assert!(told(&explained(&world, "tenant=rival").await).is_null() && !notes(&before).contains("others wait for main"));
+    for _ in 0..2 {
+        world.tenant("acme").ordered(&json!({ "prompt": "a whale" })).await;
+    }
+    assert!(notes(&explained(&world, "tenant=acme").await).contains("others wait for main"));
+    world.turn_clock(std::time::Duration::from_secs(600));
+    eventually("the line is empty", || world.jobs_in("waiting") == 0).await;
     world.end().await;
 }
 
