@@ -242,6 +242,7 @@ async fn a_pair_that_cannot_be_shown_changes_nothing_and_is_told_everywhere() {
 
     pair.write(&other.cert, &other.key);
     assert!(until_shown(world.gateway().address, &other, &good).await < Duration::from_secs(1));
+    until_shown(world.gateway().admin, &other, &good).await;
     let operator = world.operator().secured(other.trusted(), false).with("x-filmgate-admin", "1");
     assert_eq!(operator.ask("POST", "/api/reload", None, "").await.unwrap().status, 200);
     assert!(!operator.get("/api/status").await.ok().json()["warnings"].to_string().contains("certificate"));
