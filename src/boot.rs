@@ -35,6 +35,7 @@ use crate::reconciling::Reconciling;
 use crate::reload::Reloader;
 use crate::sendings::Sendings;
 use crate::store::{Postgres, Sqlite, Store};
+use crate::traffic::Traffic;
 use crate::upstream::Upstream;
 use crate::{admin, jobs, operator, ops, routes, server};
 
@@ -113,6 +114,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         archive: Archive::default(),
         limits: Limits::default(),
         health: Health::default(),
+        traffic: Traffic::default(),
         metrics,
         started_at: clock.now(),
         clock,
@@ -133,6 +135,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     jobs::start(&gw);
     operator::start(&gw);
     gw.tasks.spawn(ops::follow_file(gw.clone()));
+    gw.tasks.spawn(ops::count_traffic(gw.clone()));
 
     let servers = serve(&gw, listener, admin_listener);
     info!(%address, %admin, "serving");

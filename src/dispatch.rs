@@ -128,6 +128,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
             Err(error) => return Err(turn_down(gw, error, order.subject.ceiling()).await),
         };
         crash::point("after_hold");
+        gw.traffic.sent(&candidate.route.name);
         if let Some(on_disk) = on_disk.take() {
             // The client may be gone; the job is not.
             let _ = on_disk.send(submitting.clone());

@@ -57,7 +57,7 @@ pub struct Nearest {
 }
 
 /// Estimates a wish. Refuses what a create would refuse, but for a length that nobody makes.
-pub fn wish_estimate(policy: &Policy, tenant: &Tenant, wish: &Wish, moment: Moment) -> Result<WishEstimate, NoPlan> {
+pub fn wish_estimate(policy: &Policy, tenant: &Tenant, wish: &Wish, moment: Moment<'_>) -> Result<WishEstimate, NoPlan> {
     match plan::plan(policy, tenant, wish, None, moment) {
         Ok(plan) => Ok(WishEstimate {
             quotes: plan.candidates.iter().map(quote).collect(),
@@ -77,7 +77,7 @@ fn out_of_reach(
     policy: &Policy,
     tenant: &Tenant,
     wish: &Wish,
-    moment: Moment,
+    moment: Moment<'_>,
     asked: Seconds,
     offered: Vec<Seconds>,
 ) -> Result<WishEstimate, NoPlan> {

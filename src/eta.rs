@@ -2,7 +2,7 @@
 //!
 //! Pure. The table is what users of the vendors' APIs measured; lengths between its rows are
 //! interpolated, lengths beyond them extrapolated. It drives the poll hint to clients and the overdue
-//! alarm, never a decision about money: passing the upper end is not a failure.
+//! alarm, and is where it is guessed from which route is fastest; never a decision about money: passing the upper end is not a failure.
 
 use std::time::Duration;
 
@@ -36,6 +36,12 @@ pub fn expected(seconds: Seconds, size: Size) -> Expected {
 pub fn usual() -> Duration {
     let (_, least, most) = AT_720P[1];
     Duration::from_secs(u64::from(least.midpoint(most)))
+}
+
+/// How long one takes on a route that is `speed` times as fast as the table: between the least and the most.
+pub fn likely(seconds: Seconds, size: Size, speed: u32) -> Duration {
+    let Expected { least_secs, most_secs } = expected(seconds, size);
+    Duration::from_millis(u64::from(least_secs + most_secs) * 500) / speed.max(1)
 }
 
 /// The value at `x` on the line through the rows, kept to the nearest segment's slope outside them.

@@ -28,6 +28,7 @@ use crate::reload::Reloader;
 use crate::sendings::Sendings;
 use crate::simulator::Simulator;
 use crate::store::Store;
+use crate::traffic::Traffic;
 use crate::upstream::Upstream;
 
 /// The parts, and nothing else.
@@ -50,6 +51,8 @@ pub struct Gateway {
     pub limits: Limits,
     /// Which routes answered lately.
     pub health: Health,
+    /// How long clips take on each route, and how busy each is.
+    pub traffic: Traffic,
     /// Whether nothing may be bought at present.
     pub reconciling: Reconciling,
     /// Whether an operator has stopped all buying.

@@ -1,17 +1,22 @@
 //! Operation: following the policy's file, and the simulator that a policy may ask for.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tracing::{error, info, warn};
+use futures_util::future::try_join_all;
+use tracing::{debug, error, info, warn};
 
+use crate::budget::Account;
 use crate::certificates;
 use crate::gateway::Gateway;
-use crate::policy::{Policy, StoreUrl};
+use crate::id::RouteName;
+use crate::policy::{Choose, Policy, StoreUrl};
 use crate::reload::{self, Looked};
 use crate::simulator;
+use crate::traffic::COUNTED_EVERY;
 
 /// Follows the policy's file until the gateway stops.
 pub async fn follow_file(gw: Arc<Gateway>) {
@@ -22,6 +27,28 @@ pub async fn follow_file(gw: Arc<Gateway>) {
         }
         look(&gw, false).await;
         look_at_certificates(&gw, false).await;
+    }
+}
+
+/// Counts how busy the routes are among which the least busy is chosen, until the gateway stops. While the books do not
+/// answer, the last count stands.
+pub async fn count_traffic(gw: Arc<Gateway>) {
+    loop {
+        tokio::select! {
+            () = gw.stop.cancelled() => return,
+            () = tokio::time::sleep(COUNTED_EVERY) => {}
+        }
+        let policy = gw.policy.snapshot();
+        let chosen_by_load = policy.rules.iter().filter(|rule| rule.choose == Choose::LeastBusy);
+        let routes: BTreeSet<&RouteName> = chosen_by_load.flat_map(|rule| &rule.routes).map(|(route, _)| &route.name).collect();
+        let counts = routes.into_iter().map(|route| {
+            let gw = &gw;
+            async move { gw.store.places_taken(&Account::Route(route.clone())).await.map(|taken| (route.clone(), taken)) }
+        });
+        match try_join_all(counts).await {
+            Ok(counts) => gw.traffic.counted(counts),
+            Err(error) => debug!(%error, "how busy routes are cannot be counted"),
+        }
     }
 }
 
@@ -109,6 +136,7 @@ fn tell(gw: &Gateway, policy: &Policy) {
     gw.doorbells.retain(|route| policy.route_of(route).is_some());
     gw.hall.retain(|route| policy.routes.contains_key(route));
     gw.health.retain(policy);
+    gw.traffic.retain(|route| policy.route_of(route).is_some());
     gw.metrics.policy_loaded(policy, gw.clock.now());
 }
 

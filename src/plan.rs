@@ -8,8 +8,10 @@
 mod cheapest;
 mod eligible;
 mod fit;
+mod moment;
 mod order;
 mod saying;
+mod seen;
 mod told;
 
 use std::collections::BTreeSet;
@@ -28,7 +30,9 @@ use eligible::{Asked, Bound, Unfit, Whose};
 
 pub use cheapest::cheapest;
 pub use eligible::may_process;
+pub use moment::Moment;
 pub use saying::submission;
+pub use seen::{Nothing, Seen};
 pub use told::{InOrder, Reasons};
 
 /// The routes a job may use, in the order they will be tried.
@@ -108,30 +112,6 @@ pub struct Pin {
     pub residency: Option<String>,
 }
 
-/// When a wish is planned, and by which lot: what a plan depends on beside policy and wish.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    at: Timestamp,
-    seed: Option<u64>,
-}
-
-impl Moment {
-    /// Now, with no lot drawn: the heaviest route of a weighted rule comes first, which is whom an estimate expects.
-    pub const fn of(at: Timestamp) -> Self {
-        Self { at, seed: None }
-    }
-
-    /// Likewise with a lot drawn, the same for the same job.
-    pub const fn drawing(self, seed: u64) -> Self {
-        Self { seed: Some(seed), ..self }
-    }
-
-    /// The UTC date, for sunsets.
-    fn today(&self) -> Date {
-        self.at.utc_date()
-    }
-}
-
 /// Why nobody may serve a wish. All but the last are the client's to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPlan {
@@ -193,7 +173,7 @@ pub enum NoPlan {
 ///
 /// Of several reasons why nobody may serve, one that the client can mend is told before one that
 /// only the operator can, because somebody would serve if it were mended.
-pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment) -> Result<Plan, NoPlan> {
+pub fn plan(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment<'_>) -> Result<Plan, NoPlan> {
     survey(policy, tenant, wish, pin, moment).outcome
 }
 
@@ -213,7 +193,7 @@ pub struct Survey {
 }
 
 /// Plans a wish as [`plan`] does, and goes on looking where that could stop.
-pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment) -> Survey {
+pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment<'_>) -> Survey {
     let (asked, today) = (Asked::of(policy, wish, pin), moment.today());
     let is_offered = pin.is_some() || policy.routes.values().any(|r| r.takes_new() && r.models.contains_key(&asked.model));
     let unknown = || NoPlan::UnknownModel { model: asked.model.clone(), known: models(policy, tenant, today) };
@@ -252,7 +232,7 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
     let residency = bounds.first().map(|bound| bound.region.to_owned());
     match able {
         Ok(able) => {
-            let candidates = order::order(lane.choose, able, moment.seed);
+            let candidates = order::order(lane.choose, able, &model, moment);
             let plan = Plan { model: model.clone(), rule: lane.rule, residency: residency.clone(), candidates, passed_over };
             Survey { model, rule: lane.rule, residency, passed_over: Vec::new(), outcome: Ok(plan) }
         }

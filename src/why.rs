@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::id::RouteName;
 use crate::money::MicroUsd;
-use crate::plan::{Candidate, Moment, NoPlan, Plan, survey};
+use crate::plan::{Candidate, Moment, NoPlan, Plan, Seen, survey};
 use crate::policy::{Choose, Policy, Queue, Rule};
 use question::to_the_second;
 
@@ -86,14 +86,20 @@ struct Held {
 }
 
 /// Explains what would become of a wish, beside the plan that a create would have; an error is about the question
-/// itself. Without a lot, the heaviest route of a weighted rule is expected first.
-pub fn explain(policy: &Policy, question: &Question, now: Timestamp) -> Result<(Explanation, Result<Plan, NoPlan>), String> {
+/// itself. Without a lot, the heaviest route of a weighted rule is expected first; `seen` is what rules choose by that
+/// look at how routes did.
+pub fn explain(
+    policy: &Policy,
+    question: &Question,
+    now: Timestamp,
+    seen: &dyn Seen,
+) -> Result<(Explanation, Result<Plan, NoPlan>), String> {
     let Some(tenant) = policy.tenants.get(&question.tenant) else {
         let known: Vec<&str> = policy.tenants.keys().map(|name| name.as_str()).collect();
         return Err(format!("there is no tenant {}; there are {}", question.tenant, listed(&known)));
     };
     let at = question.at.unwrap_or(now);
-    let moment = question.lot.map_or(Moment::of(at), |lot| Moment::of(at).drawing(lot));
+    let moment = question.lot.map_or(Moment::of(at), |lot| Moment::of(at).drawing(lot)).seeing(seen);
     let survey = survey(policy, tenant, &question.wish(), None, moment);
     if policy.routes.values().all(|route| !route.models.contains_key(&survey.model)) {
         let known: BTreeSet<&str> = policy.routes.values().flat_map(|route| route.models.keys()).map(|name| name.as_str()).collect();
@@ -168,6 +174,8 @@ fn order_of(rule: &Rule, is_drawn: bool) -> String {
         (Choose::Weighted, true) => "by this job's lot, drawn by the weights of the rule".to_owned(),
         (Choose::Weighted, false) => "by weight, the heaviest first; each job draws a lot of its own".to_owned(),
         (Choose::Cheapest, _) => "by the price of this clip, the cheapest first".to_owned(),
+        (Choose::Fastest, _) => "by how long such clips took lately, and usually where none was seen".to_owned(),
+        (Choose::LeastBusy, _) => "by jobs in flight for each that the account may have, the least busy first".to_owned(),
     }
 }
 

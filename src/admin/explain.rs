@@ -74,7 +74,7 @@ struct Used {
 pub async fn answer(gw: &Gateway, query: Option<&str>) -> Reply {
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
     let asked = Question::of_query(query).and_then(|question| {
-        let explained = why::explain(&policy, &question, now)?;
+        let explained = why::explain(&policy, &question, now, &gw.traffic)?;
         let tenant = policy.tenants.get(&question.tenant).ok_or("there is no such tenant")?;
         Ok((explained, tenant))
     });

@@ -30,7 +30,7 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming
     let wire::NewCharacter { name, video } = wire::character(form)?;
 
     let (id, at) = (CharacterId::mint(), gw.clock.now());
-    let plan = plan(&caller.policy, &caller.tenant, &unspecified(), None, Moment::of(at).drawing(id.seed()))?;
+    let plan = plan(&caller.policy, &caller.tenant, &unspecified(), None, Moment::of(at).drawing(id.seed()).seeing(&gw.traffic))?;
     for candidate in &plan.candidates {
         let (route, provider) = (&candidate.route, candidate.route.provider);
         let mut speaks = true;

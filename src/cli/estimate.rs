@@ -101,7 +101,7 @@ fn charge(text: &str) -> Result<MicroUsd, String> {
 }
 
 /// What is printed for `args` under `policy`, or what is wrong with them.
-pub fn run(args: &EstimateArgs, policy: &Policy, moment: Moment) -> Result<String, String> {
+pub fn run(args: &EstimateArgs, policy: &Policy, moment: Moment<'_>) -> Result<String, String> {
     let tenant = match args.tenant.as_deref() {
         None => None,
         Some(name) => Some(policy.tenants.get(name).ok_or_else(|| {

@@ -10,6 +10,7 @@ use super::desk::Desk;
 use super::table::{Align, table};
 use crate::clock::{Clock, Timestamp};
 use crate::id::{JobId, ModelName, TenantName};
+use crate::plan::Nothing;
 use crate::policy::Policy;
 use crate::video::{Seconds, Size};
 use crate::why::{Picture, Question, explain, moment};
@@ -133,7 +134,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 
 /// What the file alone says.
 fn by_file(policy: &Policy, question: &Question, now: Timestamp) -> anyhow::Result<Value> {
-    let (explanation, _) = explain(policy, question, now).map_err(anyhow::Error::msg)?;
+    let (explanation, _) = explain(policy, question, now, &Nothing).map_err(anyhow::Error::msg)?;
     Ok(serde_json::to_value(explanation)?)
 }
 

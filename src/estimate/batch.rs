@@ -112,7 +112,7 @@ pub enum NoEstimate {
 }
 
 /// Estimates a batch, as `tenant` or as somebody to whom only the rules for everybody apply.
-pub fn batch(policy: &Policy, tenant: Option<&Tenant>, lines: &[Line], moment: Moment) -> Result<Estimate, NoEstimate> {
+pub fn batch(policy: &Policy, tenant: Option<&Tenant>, lines: &[Line], moment: Moment<'_>) -> Result<Estimate, NoEstimate> {
     let anybody = anybody();
     let tenant = tenant.unwrap_or(&anybody);
     let mut estimate = Estimate { lines: Vec::with_capacity(lines.len()), once: None, day: None, month: None };

@@ -96,6 +96,9 @@ pub(super) fn ended(gw: &Gateway, watch: &Watch, job: &Job) {
     watch.forget(job.id);
     gw.archive.copies.forget(job.id);
     gw.metrics.ended(job);
+    if job.state == State::Completed {
+        gw.traffic.made(job);
+    }
     info!(job.id = %job.id, route.name = %job.route, job.state = %job.state, cost_microusd = job.cost.map(|c| c.get()), "ended");
 }
 

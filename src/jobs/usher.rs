@@ -246,7 +246,13 @@ impl Usher {
         let (parts, ties) = order::take_out(&head.wish, &job.prompt, &job.extras, Bytes::new())
             .inspect_err(|why| warn!(job.id = %job.id, %why, "it waits until its time is up"))
             .ok()?;
-        let planned = plan(policy, tenant, &parts.wish, ties.pin.as_ref(), Moment::of(self.gw.clock.now()).drawing(job.id.seed()));
+        let planned = plan(
+            policy,
+            tenant,
+            &parts.wish,
+            ties.pin.as_ref(),
+            Moment::of(self.gw.clock.now()).drawing(job.id.seed()).seeing(&self.gw.traffic),
+        );
         let mut planned = planned.inspect_err(|why| debug!(job.id = %job.id, ?why, "nobody may make it at present")).ok()?;
         let model = planned.model.clone();
         planned.candidates.retain(|candidate| {

@@ -1,24 +1,38 @@
 //! Order: in which order a rule's eligible routes are tried.
 //!
-//! Knows weights, prices and a seed; whether a route may be tried at all was decided before. Every
+//! Knows weights, prices, a seed and what was seen lately; whether a route may be tried at all was decided before. Every
 //! candidate that comes in goes out exactly once.
 
 use std::cmp::Reverse;
 
-use super::Candidate;
+use super::{Candidate, Moment, Seen};
+use crate::id::ModelName;
 use crate::policy::Choose;
 
 /// Orders candidates that come in the file's order, each with its weight.
 ///
-/// Without a seed no lot is drawn: the heaviest comes first, which is whom an estimate expects.
-pub fn order(choose: Choose, mut candidates: Vec<(Candidate, u32)>, seed: Option<u64>) -> Vec<Candidate> {
-    match (choose, seed) {
+/// Without a seed no lot is drawn: the heaviest comes first, which is whom an estimate expects. Whoever is equal, or of
+/// whom nothing is known, stays as the file has it.
+pub fn order(choose: Choose, mut candidates: Vec<(Candidate, u32)>, model: &ModelName, moment: Moment<'_>) -> Vec<Candidate> {
+    match (choose, moment.seed) {
         (Choose::Ordered, _) => {}
         (Choose::Weighted, Some(seed)) => candidates = by_lot(candidates, Lot(seed)),
         (Choose::Weighted, None) => candidates.sort_by_key(|(_, weight)| Reverse(*weight)),
         (Choose::Cheapest, _) => candidates.sort_by_key(|(candidate, _)| candidate.price),
+        (Choose::Fastest, _) => candidates.sort_by_cached_key(|(candidate, _)| moment.seen.takes(candidate, model, moment.at)),
+        (Choose::LeastBusy, _) => by_load(&mut candidates, moment.seen),
     }
     candidates.into_iter().map(|(candidate, _)| candidate).collect()
+}
+
+/// Orders by jobs in flight for each place. An account without a limit has as many places as the largest that has one.
+fn by_load(candidates: &mut [(Candidate, u32)], seen: &dyn Seen) {
+    let places = candidates.iter().filter_map(|(candidate, _)| candidate.route.limits.in_flight).max().unwrap_or(1);
+    candidates.sort_by_cached_key(|(candidate, _)| {
+        let route = &candidate.route;
+        let places = route.limits.in_flight.unwrap_or(places).max(1);
+        u64::from(seen.in_flight(route)) * 1_000_000 / u64::from(places)
+    });
 }
 
 /// Draws all of them, one after the other, each time in proportion to the weights of those left.

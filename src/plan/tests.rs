@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
-use super::{Moment, NoPlan, PassedOver, Pin, Plan, models, plan};
+use super::{Candidate, Moment, NoPlan, PassedOver, Pin, Plan, Seen, models, plan};
+use crate::clock::Timestamp;
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::sample::{TODAY, noon, now, offer, policy, route, seconds, sora_2, sora_2_pro, tenant, usd, wish, wish_for};
 use crate::policy::window::WEEK;
-use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Rules, Tenant, When, Window};
+use crate::policy::{Choose, Fit, Limits, Offer, Policy, Route, Rule, Rules, Tenant, When, Window};
 use crate::video::{Reference, Size, Wish};
 
 const PORTRAIT: &str = "720x1280";
@@ -104,7 +106,7 @@ fn a_rule_for_an_end_user_a_reference_or_a_time_is_for_nothing_else() {
     let pictured = Wish { reference: Some(Reference::FileId("file-1".into())), ..wish() };
     assert_eq!(at_noon(&pictured), Some(1));
     let at_eleven = |wish: &Wish| {
-        let moment = Moment::of(now().after(std::time::Duration::from_secs(11 * 3600)));
+        let moment = Moment::of(now().after(Duration::from_secs(11 * 3600)));
         plan(&policy, &tenant("t"), wish, None, moment).unwrap().rule
     };
     assert_eq!([at_eleven(&wish()), at_eleven(&pictured)], [Some(2), Some(1)]);
@@ -343,6 +345,53 @@ fn an_estimate_expects_the_heaviest_route() {
     assert_eq!(names(&plan(&policy, &tenant("t"), &wish(), None, Moment::of(now())).unwrap()), ["c", "b", "a"]);
 }
 
+/// Has seen exactly that: seconds that a clip takes, and jobs in flight, by route.
+#[derive(Debug)]
+struct Saw(Vec<(u64, u32)>);
+
+impl Saw {
+    fn of(&self, route: &Route) -> (u64, u32) {
+        self.0[route.name.as_str()[1..].parse::<usize>().unwrap()]
+    }
+}
+
+impl Seen for Saw {
+    fn takes(&self, candidate: &Candidate, _: &ModelName, _: Timestamp) -> Duration {
+        Duration::from_secs(self.of(&candidate.route).0)
+    }
+
+    fn in_flight(&self, route: &Route) -> u32 {
+        self.of(route).1
+    }
+}
+
+/// The order in which routes `r0`, `r1`, … with these limits are tried after that was seen.
+fn chosen(choose: Choose, limits: &[Option<u32>], saw: &Saw) -> Vec<usize> {
+    let limited =
+        |(i, limit): (usize, &Option<u32>)| (Route { limits: Limits { in_flight: *limit, rpm: None }, ..route(&format!("r{i}")) }, 1);
+    let policy = policy(choose, limits.iter().enumerate().map(limited).collect());
+    let plan = plan(&policy, &tenant("t"), &wish(), None, Moment::of(now()).seeing(saw)).unwrap();
+    names(&plan).iter().map(|name| name[1..].parse().unwrap()).collect()
+}
+
+#[test]
+fn the_least_busy_is_measured_by_its_places_and_whoever_has_no_limit_has_as_many_as_the_largest() {
+    let busy = |counts: [u32; 3]| Saw(counts.map(|count| (0, count)).to_vec());
+    let limits = [Some(10), Some(2), None];
+    assert_eq!(chosen(Choose::LeastBusy, &limits, &busy([0, 0, 0])), [0, 1, 2], "equals stay as written");
+    assert_eq!(chosen(Choose::LeastBusy, &limits, &busy([4, 1, 3])), [2, 0, 1]);
+    assert_eq!(chosen(Choose::LeastBusy, &[None, None], &Saw(vec![(0, 3), (0, 2)])), [1, 0]);
+}
+
+#[test]
+fn without_anything_seen_the_fastest_is_who_the_usual_times_say() {
+    let up = Offer { fit: Fit::Up, ..offer(&[12], &[PORTRAIT], "0.10") };
+    let fast = Route { speed: 20, ..route("faster-than-life") };
+    let routes = vec![(offering("longer", up), 1), (route("a"), 1), (route("b"), 1), (fast, 1)];
+    let plan = today(&policy(Choose::Fastest, routes), &tenant("t"), &wish_for("sora-2", 8, PORTRAIT)).unwrap();
+    assert_eq!(names(&plan), ["faster-than-life", "a", "b", "longer"]);
+}
+
 /// Fit, region, lengths, whether enabled, price of a second in micro-dollars, weight.
 type Terms = (Fit, Option<&'static str>, Vec<u32>, bool, i64, u32);
 
@@ -352,7 +401,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     let region = prop::sample::select(vec![None, Some("eu"), Some("us")]);
     let lengths = prop::sample::subsequence(vec![4, 6, 8, 10, 12], 1..=5);
     let route = (fit, region, lengths, any::<bool>(), 0..=200_000_i64, 0..=100_u32);
-    let choose = prop::sample::select(vec![Choose::Ordered, Choose::Weighted, Choose::Cheapest]);
+    let choose = prop::sample::select(vec![Choose::Ordered, Choose::Weighted, Choose::Cheapest, Choose::Fastest, Choose::LeastBusy]);
     (choose, prop::collection::vec(route, 1..=6)).prop_map(|(choose, routes)| {
         let build = |(i, (fit, region, lengths, enabled, price, weight)): (usize, Terms)| {
             let terms = offer(&lengths, &[PORTRAIT, "1280x720"], &MicroUsd::new(price).to_string());
@@ -365,6 +414,26 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_was_seen_decides_and_equals_stay_as_written(seen in prop::collection::vec((0..5_u64, 0..5_u32, prop::option::of(1..4_u32)), 1..8)) {
+        let limits: Vec<Option<u32>> = seen.iter().map(|(_, _, limit)| *limit).collect();
+        let saw = Saw(seen.iter().map(|(secs, busy, _)| (*secs, *busy)).collect());
+        let mut fastest: Vec<usize> = (0..seen.len()).collect();
+        fastest.sort_by_key(|i| (seen[*i].0, *i));
+        prop_assert_eq!(chosen(Choose::Fastest, &limits, &saw), fastest);
+
+        let most = limits.iter().flatten().max().copied().unwrap_or(1);
+        let places = |i: usize| limits[i].unwrap_or(most);
+        let order = chosen(Choose::LeastBusy, &limits, &saw);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        prop_assert_eq!(sorted, (0..seen.len()).collect::<Vec<_>>(), "each once");
+        for pair in order.windows(2) {
+            let (this, next) = (seen[pair[0]].1 * places(pair[1]), seen[pair[1]].1 * places(pair[0]));
+            prop_assert!(this < next || (this == next && pair[0] < pair[1]), "{:?}", order);
+        }
+    }
 
     #[test]
     fn a_plan_keeps_its_promises(policy in any_policy(), length in 1..=14_u32, seed in any::<u64>(), bound in any::<bool>(), max in prop::option::of(0..=1_500_000_i64), rule_bound in any::<bool>()) {

@@ -410,11 +410,9 @@ pub enum Choose {
     Weighted,
     /// The cheapest for the clip in question.
     Cheapest,
-    /// Known, and refused: not in this version.
-    #[schemars(skip)]
+    /// The one on which such clips were made in the least time lately.
     Fastest,
-    /// Known, and refused: not in this version.
-    #[schemars(skip)]
+    /// The one with the fewest jobs in flight for each that its account may have.
     LeastBusy,
 }
 

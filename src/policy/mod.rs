@@ -39,7 +39,7 @@ use crate::provider::{Endpoint, Provider};
 use crate::secret::Secret;
 use crate::video::{Seconds, Size, SizeClass};
 
-pub use rules::Rules;
+pub use rules::{Rules, When};
 pub use window::Window;
 
 /// The whole of what the operator decided, as one immutable value.
@@ -380,27 +380,6 @@ impl Queue {
     }
 }
 
-/// What a rule matches; an empty list or `None` matches everything.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct When {
-    /// Tenants.
-    pub tenant: Vec<TenantName>,
-    /// Public model names.
-    pub model: Vec<ModelName>,
-    /// Sizes.
-    pub size: Vec<Size>,
-    /// Lengths.
-    pub seconds: Vec<Seconds>,
-    /// The tenant's residency.
-    pub residency: Option<String>,
-    /// End users, as a request names them.
-    pub user: Vec<String>,
-    /// Whether the wish comes with a picture to start from.
-    pub has_reference: Option<bool>,
-    /// The times at which it is in force.
-    pub time: Option<Window>,
-}
-
 /// How the routes of a rule are ordered for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choose {
@@ -410,6 +389,10 @@ pub enum Choose {
     Weighted,
     /// By the price of this wish.
     Cheapest,
+    /// By how long such clips took lately.
+    Fastest,
+    /// By jobs in flight for each place of the account.
+    LeastBusy,
 }
 
 impl Choose {
@@ -419,6 +402,8 @@ impl Choose {
             Self::Ordered => "ordered",
             Self::Weighted => "weighted",
             Self::Cheapest => "cheapest",
+            Self::Fastest => "fastest",
+            Self::LeastBusy => "least_busy",
         }
     }
 }

@@ -9,10 +9,31 @@ use std::fmt;
 use std::hash::Hash;
 use std::ops::Deref;
 
-use super::{Rule, Tenant, When};
+use super::{Rule, Tenant, Window};
 use crate::clock::Timestamp;
 use crate::id::{ModelName, TenantName};
 use crate::video::{Seconds, Size};
+
+/// What a rule matches; an empty list or `None` matches everything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct When {
+    /// Tenants.
+    pub tenant: Vec<TenantName>,
+    /// Public model names.
+    pub model: Vec<ModelName>,
+    /// Sizes.
+    pub size: Vec<Size>,
+    /// Lengths.
+    pub seconds: Vec<Seconds>,
+    /// The tenant's residency.
+    pub residency: Option<String>,
+    /// End users, as a request names them.
+    pub user: Vec<String>,
+    /// Whether the wish comes with a picture to start from.
+    pub has_reference: Option<bool>,
+    /// The times at which it is in force.
+    pub time: Option<Window>,
+}
 
 /// What rules look at in a wish, defaults applied.
 #[derive(Clone, Copy, Debug)]

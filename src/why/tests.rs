@@ -8,7 +8,7 @@ use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_a
 use super::{Question, explain};
 use crate::estimate::wish_estimate;
 use crate::id::{ModelName, TenantName};
-use crate::plan::{Moment, plan};
+use crate::plan::{Moment, Nothing, plan};
 use crate::policy::sample::{now, offer, route, seconds, tenant};
 use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Rules, Tenant, When, sample};
 use crate::video::{Seconds, Size};
@@ -32,7 +32,7 @@ fn routes() -> impl Strategy<Value = Vec<(Arc<Route>, u32)>> {
 
 /// Two rules, of which the first is for wishes of 8 s only, each over a part of the routes.
 fn policies() -> impl Strategy<Value = Policy> {
-    let choose = || prop::sample::select(vec![Choose::Ordered, Choose::Weighted, Choose::Cheapest]);
+    let choose = || prop::sample::select(vec![Choose::Ordered, Choose::Weighted, Choose::Cheapest, Choose::Fastest, Choose::LeastBusy]);
     let residency = || prop::sample::select(vec![None, None, Some("eu")]);
     let limits = (prop::option::of(4..=12_u32), prop::option::of(0..=1_500_000_i64), any::<bool>());
     (routes(), choose(), choose(), residency(), residency(), any::<prop::sample::Index>(), limits).prop_map(
@@ -78,7 +78,7 @@ proptest! {
 
     #[test]
     fn who_is_said_to_be_asked_and_what_to_be_held_is_what_a_create_does(policy in policies(), question in questions()) {
-        let (explanation, _) = explain(&policy, &question, now()).unwrap();
+        let (explanation, _) = explain(&policy, &question, now(), &Nothing).unwrap();
         let (acme, wish) = (&policy.tenants["acme"], question.wish());
         let moment = question.lot.map_or(Moment::of(now()), |lot| Moment::of(now()).drawing(lot));
         let planned = plan(&policy, acme, &wish, None, moment);
@@ -116,9 +116,9 @@ proptest! {
 fn somebody_or_something_that_is_not_there_is_said_to_be_so() {
     let policy = sample::policy(Choose::Ordered, vec![(route("a"), 1)]);
     let question = Question::of_query(Some("tenant=nobody")).unwrap();
-    assert_eq!(explain(&policy, &question, now()).map(drop), Err("there is no tenant nobody; there are none".to_owned()));
+    assert_eq!(explain(&policy, &question, now(), &Nothing).map(drop), Err("there is no tenant nobody; there are none".to_owned()));
     let mut policy = policy;
     policy.tenants = [(TenantName::new("acme"), Arc::new(tenant("acme")))].into();
     let question = Question::of_query(Some("tenant=acme&model=sora-9")).unwrap();
-    assert_eq!(explain(&policy, &question, now()).map(drop), Err("no route has a model sora-9; there are sora-2".to_owned()));
+    assert_eq!(explain(&policy, &question, now(), &Nothing).map(drop), Err("no route has a model sora-9; there are sora-2".to_owned()));
 }

@@ -264,3 +264,60 @@ async fn a_bound_order_of_unknown_outcome_is_not_sent_again_to_an_account_that_m
     assert_eq!((world.orders(), strayed(&world)), (1, 0));
     world.end().await;
 }
+
+// ── Choosing by what was seen ──
+
+#[tokio::test]
+async fn the_fastest_is_who_was_seen_to_be_also_after_a_reload() {
+    let slow = openai("slow", "poll = { early = \"1500ms\", late = \"1500ms\", rate = 60000 }");
+    let rules = concat!(
+        "[[rules]]\nwhen = { user = \"scout\" }\nroutes = [\"quick\"]\n",
+        "[[rules]]\nroutes = [\"slow\", \"quick\"]\nchoose = \"fastest\"",
+    );
+    let policy = [slow, openai("quick", ""), tenant("acme", "show_route = true"), rules.to_owned()];
+    let world = World::start(&policy).await;
+    let acme = world.tenant("acme");
+    assert_eq!(server(&acme.made(&whale()).await), "slow", "nobody was seen yet, and so the file's order holds");
+    for _ in 0..3 {
+        acme.made(&json!({ "prompt": "a whale", "user": "scout" })).await;
+    }
+    assert_eq!(server(&acme.made(&whale()).await), "quick");
+    let of_eight = json!({ "prompt": "a whale", "seconds": "8" });
+    assert_eq!(server(&acme.ordered(&of_eight).await), "slow", "nobody was seen making one of 8 s");
+    world.edit_policy(&[policy.as_slice(), &["[guard]\nprompt_max_chars = 100".to_owned()]].concat()).await;
+    assert_eq!(server(&acme.ordered(&whale()).await), "quick");
+    world.misbehave(script([Fault::Refuse(429)]));
+    assert_eq!(server(&acme.ordered(&whale()).await), "slow", "the other is the fallback");
+    world.turn_gateways_clock(Duration::from_secs(24 * 3_600));
+    assert_eq!(server(&acme.ordered(&whale()).await), "slow", "a day later nobody remembers");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_least_busy_is_who_has_the_most_room_for_its_size() {
+    let [large, small] = [openai("large", "limits = { in_flight = 8 }"), openai("small", "limits = { in_flight = 4 }")];
+    let rule = "[[rules]]\nroutes = [\"large\", \"small\"]\nchoose = \"least_busy\"".to_owned();
+    let world = World::at_speed(1, &[large, small, tenant("acme", "show_route = true"), rule]).await;
+    let acme = world.tenant("acme");
+    // It is counted twice a second.
+    let counted = || tokio::time::sleep(Duration::from_millis(1_200));
+    counted().await;
+    let mut served = Vec::new();
+    for _ in 0..6 {
+        served.push(server(&acme.ordered(&whale()).await).to_owned());
+    }
+    let on_small = served.iter().filter(|route| *route == "small").count();
+    assert!((1..=3).contains(&on_small), "what was sent since the last count counts too: {served:?}");
+    for _ in 0..6 {
+        counted().await;
+        acme.ordered(&whale()).await;
+    }
+    assert_eq!((world.orders(), acme.wish(&whale()).await.status), (12, 429), "all places are taken, and none twice");
+
+    world.turn_clock(Duration::from_secs(120));
+    eventually("all are made", || world.jobs_in("completed") == 12).await;
+    counted().await;
+    let served = [acme.ordered(&whale()).await, acme.ordered(&whale()).await];
+    assert_eq!([server(&served[0]), server(&served[1])], ["large", "small"], "none of 8 each, and then one of 8 against none of 4");
+    world.end().await;
+}

@@ -86,19 +86,15 @@ fn choose(i: usize, rule: &file::Rule, routes: &RuleRoutes, pass: &mut Pass<'_>)
         return Some(if weights { Choose::Weighted } else { Choose::Ordered });
     };
     let choose = match written.value {
-        file::Choose::Ordered => Ok(Choose::Ordered),
+        file::Choose::Ordered => Choose::Ordered,
         file::Choose::Weighted => return Some(Choose::Weighted),
-        file::Choose::Cheapest => Ok(Choose::Cheapest),
-        file::Choose::Fastest => Err("fastest"),
-        file::Choose::LeastBusy => Err("least_busy"),
+        file::Choose::Cheapest => Choose::Cheapest,
+        file::Choose::Fastest => Choose::Fastest,
+        file::Choose::LeastBusy => Choose::LeastBusy,
     };
-    let path = format_args!("rules[{i}].choose");
-    let choose = choose
-        .map_err(|word| Wrong::new(format!("`{word}` is not in this version yet"), "choose \"ordered\", \"weighted\" or \"cheapest\""));
-    let choose = pass.keep(&written.at, path, choose)?;
     if weights {
         let remedy = "write routes = [\"a\", \"b\"], or choose = \"weighted\"";
-        pass.faults.add(&written.at, path, "only `weighted` makes use of weights", remedy);
+        pass.faults.add(&written.at, format_args!("rules[{i}].choose"), "only `weighted` makes use of weights", remedy);
     }
     Some(choose)
 }
