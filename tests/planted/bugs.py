@@ -25,8 +25,8 @@ BUGS = [
         [
             (
                 "src/jobs/resubmit.rs",
-                "if !route.idempotency_key || reconciling || gw.health.is_failing(&route.name) {",
-                "if reconciling || gw.health.is_failing(&route.name) {",
+                "if !route.idempotency_key || withheld || gw.health.is_failing(&route.name, gw.clock.now()) {",
+                "if withheld || gw.health.is_failing(&route.name, gw.clock.now()) {",
             )
         ],
         ["crashing", "failover"],
@@ -208,9 +208,9 @@ BUGS = [
         [
             (
                 "src/upstream.rs",
-                "read(paid::send(&self.paid, request, route.submit_timeout).await?)",
-                """read(match paid::send(&self.paid, request.clone(), route.submit_timeout).await {
-            Err(SubmitError::Unclear(_)) => paid::send(&self.paid, request, route.submit_timeout).await?,
+                "read(paid::send(&self.paid, request, route.submit_timeout, || self.may_pay()).await?)",
+                """read(match paid::send(&self.paid, request.clone(), route.submit_timeout, || self.may_pay()).await {
+            Err(SubmitError::Unclear(_)) => paid::send(&self.paid, request, route.submit_timeout, || self.may_pay()).await?,
             first => first?,
         })""",
             )
@@ -315,5 +315,127 @@ pub struct Gateway {""",
         "A sync that failed is asked again",
         [("src/store/sqlite/fault.rs", "        std::process::exit(1);\n", "")],
         ["disk"],
+    ),
+    Bug(
+        "A rule's residency is looked at and not kept",
+        [
+            (
+                "src/plan/eligible.rs",
+                "let Bound { region, whose } = bounds.iter().find(|bound| !may_process(route, Some(bound.region)))?;",
+                "let Bound { region, whose } = bounds.iter().take(0).find(|bound| !may_process(route, Some(bound.region)))?;",
+            )
+        ],
+        ["rules"],
+    ),
+    Bug(
+        "Of several rules for a wish, the one that an index finds first decides",
+        [
+            (
+                "src/policy/rules.rs",
+                "let earlier = list.iter().copied().take_while(|i| first.is_none_or(|first| *i < first));",
+                "let earlier = list.iter().copied().take_while(|_| first.is_none());",
+            )
+        ],
+        ["policy::rules"],
+        UNIT,
+    ),
+    Bug(
+        "A halt is looked at when a wish comes in, and not again before it is sent",
+        [
+            (
+                "src/upstream.rs",
+                "self.halting.why().map_or(Ok(()), |_| Err(SubmitError::Withheld(\"buying is halted\")))",
+                "Ok(())",
+            ),
+            ("src/dispatch.rs", "if gw.halting.why_now(&*gw.store).await.is_some() {", "if false {"),
+        ],
+        ["halting"],
+    ),
+    Bug(
+        "A resend is asked about at the moderation service again",
+        [
+            (
+                "src/api/create.rs",
+                "    let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));",
+                """    let fingerprint = *fingerprint.insert(wire::fingerprint(&wish));
+    if let Some(moderation) = &caller.policy.guard.moderation {
+        let _ = gw.upstream.moderate(moderation, &wish).await;
+    }""",
+            )
+        ],
+        ["guarding"],
+    ),
+    Bug(
+        "Without a verdict a wish passes, whatever the policy says",
+        [
+            (
+                "src/api/guarding.rs",
+                "(Err(unasked), OnError::Refuse) => Err(Refusal::Unmoderated { why: unasked.why, cured_by_retry: unasked.may_be_asked_later }),",
+                "(Err(_), OnError::Refuse) => Ok(()),",
+            )
+        ],
+        ["guarding"],
+    ),
+    Bug(
+        "A newcomer takes the place that somebody waits for",
+        [
+            (
+                "src/dispatch/line.rs",
+                "order.queue.is_some() && gw.hall.is_busy(&route.name)",
+                "false",
+            )
+        ],
+        ["queueing"],
+    ),
+    Bug(
+        "Turns go to whoever waited longest, whatever the weights",
+        [("src/queue.rs", "TURN / u64::from(weight.max(1))", "TURN / u64::from(weight.clamp(1, 1))")],
+        ["queue"],
+        UNIT,
+    ),
+    Bug(
+        "Who waited for too long stands in line for ever",
+        [
+            (
+                "src/jobs/usher.rs",
+                "self.end_the_late().await?;",
+                "if false { self.end_the_late().await?; }",
+            )
+        ],
+        ["queueing"],
+    ),
+    Bug(
+        "A line forgets how many stand in it",
+        [
+            (
+                "src/store/sqlite/queue.rs",
+                "if waiting >= place.max {",
+                "if waiting > place.max {",
+            )
+        ],
+        ["queueing"],
+    ),
+    Bug(
+        "A breaker closes when its rest is over, without a free answer",
+        [
+            (
+                "src/health/breaker.rs",
+                "State::Open { until, cause: Cause::Request, .. } if until <= now => State::Closed,",
+                "State::Open { until, .. } if until <= now => State::Closed,",
+            )
+        ],
+        ["health"],
+        UNIT,
+    ),
+    Bug(
+        "What is out of rotation is asked all the same",
+        [
+            (
+                "src/health/mod.rs",
+                "self.of(route, model, |of| of.gone(route, model).is_some()).unwrap_or(false)",
+                "self.of(route, model, |of| of.gone(route, model).is_some()).unwrap_or(false) && false",
+            )
+        ],
+        ["health", "rotating", "migrating"],
     ),
 ]
