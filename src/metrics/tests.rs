@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::names::{Names, TENANTS_MAX};
 use super::{
     AttemptOutcome, CopyOutcome, Guarded, Listener, Metrics, ModerationOutcome, NoticeOutcome, Operation, Outcome, PollKind, PollOutcome,
-    Refusal, RemovalCause, RouteState, UpstreamCall, WebhookOutcome, catalogue,
+    QueueOutcome, Refusal, RemovalCause, RouteState, UpstreamCall, WebhookOutcome, catalogue,
 };
 use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
@@ -45,6 +45,7 @@ fn record_everything(metrics: &Metrics) {
     metrics.attempt(&route, &model, AttemptOutcome::Accepted);
     metrics.retry(&route, &model, AttemptOutcome::NotSent);
     metrics.ended(&job(State::Completed));
+    metrics.left_line(&job(State::Completed), QueueOutcome::Sent, moment);
     metrics.overdue(&route, &model);
     metrics.poll(&route, PollOutcome::Running);
     metrics.poll_request(&route, PollKind::List);
