@@ -6,8 +6,8 @@
 //! about, unless a refusal of ours explains it. It errs towards too few paid jobs; asking twice of one's own
 //! accord counts no resend and always makes two.
 //!
-//! A sending that is still under way is waited for, but not for long. Only a job that was never made, and so
-//! cost nothing, is forgotten: one that its client deleted was paid for, and its key stays taken.
+//! A sending that is still under way is waited for, but not for long. Only a job that was refused to its
+//! client is forgotten: one that waited was answered, and one that its client deleted was paid for, so their keys stay taken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,8 +84,10 @@ impl Sending {
             None => (self.claimed(gw, caller, fingerprint).await?, "implicit"),
         };
         let Some(job) = found else { return Ok(None) };
+        // The books give out a job that was never made only if its client was answered all the same.
+        let was_answered = job.state == State::Released;
         let job = outcome(gw, job).await?;
-        Ok((job.state != State::Released).then_some(Earlier { job, how }))
+        Ok((was_answered || job.state != State::Released).then_some(Earlier { job, how }))
     }
 
     /// The job that this resend may take for its own, by the words of its wish.

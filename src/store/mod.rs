@@ -81,7 +81,7 @@ pub trait Store: Send + Sync {
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError>;
 
     /// The tenant's job under an idempotency key, and the fingerprint of its wish. A job that was released
-    /// without ever being accepted leaves its key free; one that was deleted was paid for and keeps it.
+    /// without ever being accepted or having stood in line leaves its key free; one that was deleted keeps it.
     async fn keyed_job(&self, tenant: &TenantName, key: &str) -> Result<Option<Keyed>, StoreError>;
 
     /// The tenant's jobs since `since` that were wished for in the same words and have not been claimed

@@ -248,6 +248,38 @@ async fn a_resend_of_a_wish_that_waits_gets_the_same_job() {
 }
 
 #[tokio::test]
+async fn a_wish_that_ended_in_line_is_not_bought_when_it_is_sent_again() {
+    let world = World::at_speed(1, &[openai("openai", ONE), tenant("acme", "queue = { max = 9, wait = \"10m\" }")]).await;
+    let acme = world.tenant("acme");
+    let sent = |count: &str| Tenant { client: acme.client.with("x-stainless-retry-count", count) };
+    let keyed = |key: &str| Tenant { client: acme.client.with("idempotency-key", key) };
+    acme.ordered(&wish("0")).await;
+    let (deleted, late) = (keyed("deleted").wish(&wish("1")).await.ok(), keyed("late").wish(&wish("2")).await.ok());
+    let (unnamed, unheard) = (sent("0").ordered(&wish("3")).await, sent("0").ordered(&wish("4")).await);
+    for video in [&deleted.json(), &unnamed] {
+        acme.client.delete(&format!("/v1/videos/{}", id(video))).await.ok();
+    }
+    world.turn_gateways_clock(Duration::from_secs(601));
+    while world.jobs_in("waiting") > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.turn_providers_clock(Duration::from_secs(60));
+
+    for (key, first, wished) in [("deleted", &deleted, "1"), ("late", &late, "2")] {
+        let again = keyed(key).wish(&wish(wished)).await.ok();
+        assert_eq!((&again.body, again.header("idempotent-replayed")), (&first.body, "true"), "{key}");
+    }
+    for (first, wished) in [(&unnamed, "3"), (&unheard, "4")] {
+        assert_eq!(id(&sent("1").ordered(&wish(wished)).await), id(first), "{wished}");
+    }
+    assert_eq!(keyed("late").wish(&wish("5")).await.refusal(), "422 idempotency_key_reused -");
+    assert_eq!(acme.ended(id(&late.json())).await["error"]["code"], "queue_timeout");
+    serve_all(&world).await;
+    assert_eq!(order(&world), ["0"]);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_route_that_is_added_serves_those_who_wait_where_they_may_be_served() {
     let policy = |routes: &[String]| {
         let tenants = [tenant("acme", &format!("{LINE}\nshow_route = true")), tenant("rival", &format!("{LINE}\nresidency = \"eu\""))];

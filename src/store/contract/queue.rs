@@ -147,7 +147,14 @@ pub async fn ends(world: World) {
     assert_eq!((lines(&world).await, world.balances(&wish).await[1]), (Vec::new(), (0, 0)));
     let step = crate::job::step(State::Waiting, Event::Expired).unwrap();
     assert_eq!(world.store.apply(&early, step, Facts::default(), NOON).await, Err(ApplyError::Moved));
-    lined(&world, &wish, "north").await;
+
+    // Their clients were answered, so what they wished for is known again.
+    assert_eq!(line_up(&world, &wish, place("north", 100)).await, Err(OpenError::KeyTaken));
+    let (acme, of) = (TenantName::new("acme"), |jobs: Vec<Arc<Job>>| jobs.iter().map(|job| job.id).collect::<Vec<_>>());
+    let keyed = world.store.keyed_job(&acme, "one").await.unwrap().map(|(_, job)| (job.id, job.state));
+    assert_eq!(keyed, Some((late.id, State::Released)));
+    let alike = world.store.alike(&acme, &Wish::plain().fingerprint, 1, NOON).await.unwrap();
+    assert_eq!(of(alike), [deleted.id, early.id]);
 
     // Nobody gets into the line by a step: what he needs there is not in it.
     let reserved = world.see(&world.open(&Wish::plain()).await.unwrap(), Event::TurnedAway).await;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_halts", include_str!("0006_halts.sql")),
     ("0007_queue", include_str!("0007_queue.sql")),
     ("0008_payers", include_str!("0008_payers.sql")),
+    ("0009_waited", include_str!("0009_waited.sql")),
 ];
 
 /// The advisory lock that gateways take turns by: `Fgat`.

@@ -75,6 +75,7 @@ async fn take(session: &Session, job: &Job, place: &NewPlace) -> Result<(), Open
     let sql = "INSERT INTO queue (job_id, tenant, lane, until_at_ms, stands, wish, upload) VALUES ($1, $2, $3, $4, TRUE, $5, $6)";
     let (id, upload) = (job.id.to_string(), place.upload.as_deref());
     session.execute(sql, &[&id, &tenant, &place.lane, &place.until.as_ms(), &place.wish, &upload]).await?;
+    wishes::keep(session, job.id).await?;
     Ok(lengthen(session, tenant, &place.lane).await?)
 }
 

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_halts", include_str!("0006_halts.sql")),
     ("0007_queue", include_str!("0007_queue.sql")),
     ("0008_payers", include_str!("0008_payers.sql")),
+    ("0009_waited", include_str!("0009_waited.sql")),
 ];
 
 /// Brings the database to the newest schema, in one transaction.

@@ -69,6 +69,7 @@ fn take(conn: &Connection, job: &Job, place: &NewPlace) -> Result<(), OpenError>
     let sql = "INSERT INTO queue (job_id, tenant, lane, until_at_ms, stands, wish, upload) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)";
     let (id, upload) = (job.id.to_string(), place.upload.as_deref());
     conn.prepare_cached(sql)?.execute(params![id, tenant, place.lane, place.until.as_ms(), place.wish, upload])?;
+    wishes::keep(conn, job.id)?;
     Ok(lengthen(conn, tenant, &place.lane)?)
 }
 
