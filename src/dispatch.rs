@@ -312,7 +312,9 @@ fn note(gw: &Gateway, job: &Job, candidate: &Candidate, event: Event, answer: &R
 fn turn_out(gw: &Gateway, job: &Job, candidate: &Candidate, answer: &Result<Accepted, SubmitError>) {
     let (health, route, model, now) = (&gw.health, &*candidate.route, &job.model, gw.clock.now());
     let (status, reason, retry_after_secs) = match answer {
-        Ok(_) | Err(SubmitError::Rejected(_)) => return health.answered(route, model, Question::Submit, now),
+        Ok(_) | Err(SubmitError::Rejected(_) | SubmitError::Refused { reason: RefusedReason::InputGone, .. }) => {
+            return health.answered(route, model, Question::Submit, now);
+        }
         Err(SubmitError::NotSent(_) | SubmitError::Unclear(_)) => return health.failed(route, model, Question::Submit, now),
         // That says nothing of the route.
         Err(SubmitError::Withheld(_)) => return,
@@ -326,7 +328,7 @@ fn turn_out(gw: &Gateway, job: &Job, candidate: &Candidate, answer: &Result<Acce
             health.failed(route, model, Question::Submit, now);
         }
         RefusedReason::Quota | RefusedReason::Unavailable => health.failed(route, model, Question::Submit, now),
-        RefusedReason::ModelGone | RefusedReason::RateLimited | RefusedReason::TooManyJobs => {}
+        RefusedReason::ModelGone | RefusedReason::InputGone | RefusedReason::RateLimited | RefusedReason::TooManyJobs => {}
     }
     if let Some(secs) = retry_after_secs {
         health.asks_for_rest(route, model, Duration::from_secs(*secs), now);

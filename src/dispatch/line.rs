@@ -37,7 +37,8 @@ pub fn heed(gw: &Gateway, candidate: &Candidate, answer: &Result<Accepted, Submi
     let route = &candidate.route.name;
     match answer {
         Err(SubmitError::Refused { reason, retry_after_secs, .. })
-            if in_line || matches!(reason, RefusedReason::RateLimited | RefusedReason::TooManyJobs) =>
+            if (in_line && *reason != RefusedReason::InputGone)
+                || matches!(reason, RefusedReason::RateLimited | RefusedReason::TooManyJobs) =>
         {
             gw.hall.turned_away(route);
             gw.hall.rests(route, retry_after_secs.map(Duration::from_secs), FULL_WAIT);

@@ -280,6 +280,7 @@ fn outcomes_are_told_from_what_decided_them() {
         RefusedReason::TooManyJobs,
         RefusedReason::Quota,
         RefusedReason::ModelGone,
+        RefusedReason::InputGone,
         RefusedReason::Unavailable,
     ] {
         assert_eq!(AttemptOutcome::of(&refused(reason)).as_str(), reason.as_str(), "one word for one thing");

@@ -181,6 +181,8 @@ words! {
         Quota = "quota",
         /// The model is not to be had there
         ModelGone = "model_gone",
+        /// Something that the wish brings is not to be had there
+        InputGone = "input_gone",
         /// The address is wrong or the service away
         Unavailable = "unavailable",
         /// The wish itself was refused
@@ -203,6 +205,7 @@ impl AttemptOutcome {
                 RefusedReason::TooManyJobs => Self::TooManyJobs,
                 RefusedReason::Quota => Self::Quota,
                 RefusedReason::ModelGone => Self::ModelGone,
+                RefusedReason::InputGone => Self::InputGone,
                 RefusedReason::Unavailable => Self::Unavailable,
             },
             Err(SubmitError::Rejected(_)) => Self::Rejected,

@@ -224,6 +224,8 @@ pub enum RefusedReason {
     Quota,
     /// 404 or 410, or an aggregator's 503 for it: this model is not, or no longer, to be had here.
     ModelGone,
+    /// 404 or 410 for something that the wish brings, as far as one can tell: that says nothing of the route.
+    InputGone,
     /// 404, 405 and the like: the address is wrong.
     Unavailable,
 }
@@ -237,6 +239,7 @@ impl RefusedReason {
             Self::TooManyJobs => "too_many_jobs",
             Self::Quota => "quota",
             Self::ModelGone => "model_gone",
+            Self::InputGone => "input_gone",
             Self::Unavailable => "unavailable",
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use filmgate::simulator::{Dialect, Faults};
 use serde_json::{Value, json};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Answers, Endpoint};
 use crate::process::run_in;
 use crate::world::{World, azure, cometapi, openai, route, tenant};
 
@@ -98,6 +98,27 @@ async fn every_dialect_says_in_its_own_way_that_a_model_is_gone() {
         assert_eq!(world.standing(route, "sora-2").await, "gone", "{route}");
     }
     assert_eq!(world.orders(), 5);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_file_of_one_clients_that_is_gone_takes_nothing_from_the_others() {
+    let provider = Endpoint::open().await;
+    let first = openai("first", "").replace("{simulator}/openai/v1", &format!("{}/v1", provider.origin()));
+    let world = World::start(&[first, cometapi("comet", ""), tenant("acme", "show_route = true")]).await;
+    let acme = world.tenant("acme");
+    for status in [410, 404] {
+        let expired = json!({ "error": { "param": "input_reference", "code": "file_expired", "message": "The file has expired." } });
+        provider.usually(Answers::Says(status, expired.to_string()));
+        for _ in 0..6 {
+            assert_eq!(acme.made(&whale()).await["route"], "comet", "somebody else may have the file");
+        }
+        assert_eq!(world.standing("first", "sora-2").await, "closed", "{status}");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM attempts WHERE outcome = 'input_gone'"), 12);
+    provider.usually(Answers::Says(410, String::new()));
+    acme.made(&whale()).await;
+    assert_eq!(world.standing("first", "sora-2").await, "gone", "a bare prompt brings nothing that could be gone");
     world.end().await;
 }
 

@@ -13,7 +13,16 @@ const CODE_BYTES_MAX: usize = 64;
 const KEY_CHARS_MIN: usize = 24;
 
 /// The model, or the deployment, is not to be had.
-const MODEL_GONE: [&str; 2] = ["model_not_found", "DeploymentNotFound"];
+const MODEL_GONE: [&str; 8] = [
+    "model_not_found",
+    "model_gone",
+    "model_deprecated",
+    "model_retired",
+    "model_withdrawn",
+    "ModelDeprecated",
+    "DeploymentNotFound",
+    "DeploymentDeprecated",
+];
 /// Our account there is empty, or has reached a limit that somebody set.
 const QUOTA: [&str; 8] = [
     "insufficient_quota",
@@ -105,6 +114,26 @@ impl Fault {
             return Some(RefusedReason::ModelGone);
         }
         self.is_one_of(&QUOTA).then_some(RefusedReason::Quota)
+    }
+
+    /// Whether the parameter it is about is the model.
+    pub fn is_about_model(&self) -> bool {
+        self.param.as_deref() == Some("model")
+    }
+
+    /// Whether the parameter it is about is another one: something that the wish brings.
+    pub fn is_about_input(&self) -> bool {
+        self.param.is_some() && !self.is_about_model()
+    }
+
+    /// Whether its message names that model, and not one whose name only begins or ends like it.
+    pub fn names(&self, model: &str) -> bool {
+        let goes_on = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/');
+        self.message.as_ref().is_some_and(|message| {
+            message
+                .match_indices(model)
+                .any(|(at, _)| !message[..at].ends_with(goes_on) && !message[at + model.len()..].starts_with(goes_on))
+        })
     }
 
     /// Whether a 429 is about jobs at a time and not requests per minute; only the message tells.

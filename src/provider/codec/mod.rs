@@ -29,6 +29,7 @@ mod video;
 
 pub(super) use free::unanswered;
 pub(super) use json::Object;
+use paid::Brings;
 pub use status::is_known_status;
 
 /// How one upstream's dialect departs from OpenAI's own.
@@ -120,7 +121,8 @@ impl Provider for Profile {
     ) -> Result<Call<Result<Accepted, SubmitError>>, Unsupported> {
         let profile = *self;
         let request = request::submission(self, endpoint, proof, submission)?;
-        Ok(call(request, move |reply| paid::accepted(&profile, &reply)))
+        let brings = Brings::of(submission);
+        Ok(call(request, move |reply| paid::accepted(&profile, &brings, &reply)))
     }
 
     fn progress(&self, endpoint: &Endpoint, proof: &Proof<'_>, job: Handle<'_>) -> Call<Result<Progress, AskError>> {
@@ -172,7 +174,7 @@ impl Provider for Profile {
     ) -> Result<Call<Result<String, SubmitError>>, Unsupported> {
         let profile = *self;
         let request = request::character(self, endpoint, proof, name, video)?;
-        Ok(call(request, move |reply| paid::accepted(&profile, &reply).map(|accepted| accepted.upstream_id)))
+        Ok(call(request, move |reply| paid::accepted(&profile, &Brings::Something, &reply).map(|accepted| accepted.upstream_id)))
     }
 
     fn ping(&self, endpoint: &Endpoint, proof: &Proof<'_>) -> Call<Result<Option<Vec<String>>, AskError>> {

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 
-use super::accepted;
+use super::{Brings, accepted};
 use crate::provider::codec::Profile;
 use crate::provider::{Accepted, RefusedReason, SubmitError, azure, cometapi, openai, openai_compatible};
 
@@ -13,8 +13,12 @@ fn reply(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
     reply
 }
 
+fn nothing() -> Brings {
+    Brings::Nothing { model: "sora-2".into() }
+}
+
 fn read(profile: &Profile, status: u16, body: &str) -> Result<Accepted, SubmitError> {
-    accepted(profile, &reply(status, body.to_owned()))
+    accepted(profile, &nothing(), &reply(status, body.to_owned()))
 }
 
 fn reason(profile: &Profile, status: u16, body: &str) -> Option<RefusedReason> {
@@ -85,7 +89,7 @@ fn a_success_that_names_no_id_we_could_ask_about_is_unclear() {
             let told = read(&profile, 200, body);
             assert!(matches!(told, Err(SubmitError::Unclear(_))), "{} {:.40} {told:?}", profile.name, body);
         }
-        let not_utf8 = accepted(&profile, &reply(200, &b"{\"id\":\"video_1\xff\"}"[..]));
+        let not_utf8 = accepted(&profile, &nothing(), &reply(200, &b"{\"id\":\"video_1\xff\"}"[..]));
         assert!(matches!(not_utf8, Err(SubmitError::Unclear(_))), "{}", profile.name);
     }
 }
@@ -144,6 +148,47 @@ fn a_code_tells_more_than_the_status() {
 }
 
 #[test]
+fn only_a_word_about_the_model_or_none_at_all_takes_the_model_out() {
+    use RefusedReason::{InputGone, ModelGone, Quota};
+
+    let error = |code: &str, param: &str, message: &str| format!(r#"{{"error":{{"code":{code},"param":{param},"message":"{message}"}}}}"#);
+    let of_input = error(r#""file_expired""#, r#""input_reference""#, "The file has expired.");
+    let matrix = [
+        // What was said, and what it means of a wish that brings nothing, and of one that brings something.
+        (String::new(), ModelGone, InputGone),
+        ("{}".to_owned(), ModelGone, InputGone),
+        ("<html>Gone</html>".to_owned(), ModelGone, InputGone),
+        (error("null", "null", "The Videos API has been shut down."), ModelGone, InputGone),
+        (error("null", r#""model""#, "m"), ModelGone, ModelGone),
+        (error(r#""model_not_found""#, "null", "m"), ModelGone, ModelGone),
+        (error(r#""model_gone""#, "null", "m"), ModelGone, ModelGone),
+        (error(r#""model_deprecated""#, "null", "m"), ModelGone, ModelGone),
+        (error(r#""ModelDeprecated""#, "null", "m"), ModelGone, ModelGone),
+        (error(r#""DeploymentNotFound""#, "null", "m"), ModelGone, ModelGone),
+        (error(r#""gone""#, "null", "sora-2-2025 was retired in spring."), ModelGone, InputGone),
+        (error(r#""gone""#, "null", "sora-2-2025-10 was retired in spring."), InputGone, InputGone),
+        (error(r#""gone""#, "null", "It was retired."), InputGone, InputGone),
+        (error(r#""file_expired""#, "null", "m"), InputGone, InputGone),
+        (error("null", r#""characters""#, "sora-2-2025 has no such character."), InputGone, InputGone),
+        (of_input.clone(), InputGone, InputGone),
+        (error(r#""insufficient_quota""#, "null", "m"), Quota, Quota),
+    ];
+    let bare = Brings::Nothing { model: "sora-2-2025".into() };
+    for profile in PROFILES {
+        for (body, of_nothing, of_something) in &matrix {
+            for (brings, expected) in [(&bare, of_nothing), (&Brings::Something, of_something)] {
+                let told = accepted(&profile, brings, &reply(410, body.clone()));
+                let Err(SubmitError::Refused { reason, .. }) = told else { panic!("{told:?}") };
+                assert_eq!(reason, *expected, "{} {body} {brings:?}", profile.name);
+            }
+        }
+        for status in [404, 405] {
+            assert_eq!(reason(&profile, status, &of_input), Some(InputGone), "{} {status}", profile.name);
+        }
+    }
+}
+
+#[test]
 fn too_many_jobs_is_not_too_many_requests() {
     let busy = r#"{"error":{"message":"Too many running tasks","type":"video_generation_user_error","code":null}}"#;
     assert_eq!(reason(&azure::PROFILE, 429, busy), Some(RefusedReason::TooManyJobs));
@@ -168,7 +213,7 @@ fn only_a_relay_without_a_channel_refuses_with_a_503() {
 fn a_refusal_says_when_to_come_back() {
     let mut reply = reply(429, "");
     reply.headers_mut().insert("retry-after", HeaderValue::from_static("30"));
-    let told = accepted(&openai::PROFILE, &reply);
+    let told = accepted(&openai::PROFILE, &nothing(), &reply);
     assert!(matches!(told, Err(SubmitError::Refused { retry_after_secs: Some(30), .. })), "{told:?}");
 }
 
