@@ -191,7 +191,7 @@ impl std::fmt::Display for Hex<'_> {
 #[expect(clippy::disallowed_methods, reason = "how long a campaign is comes from the environment")]
 fn no_mutant_of_a_file_is_in_force_by_half() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (mutants, seed) = (number("CAMPAIGN_CYCLES").map_or(TASTE, |cycles| cycles * 100), number("CAMPAIGN_SEED").unwrap_or(4));
+    let (mutants, seed) = (number("CAMPAIGN_CYCLES").map_or(TASTE, |cycles| cycles * 10), number("CAMPAIGN_SEED").unwrap_or(4));
     let began = std::time::Instant::now();
     let threads = std::thread::available_parallelism().map_or(4, |n| u64::try_from(n.get()).unwrap_or(4)).min(16);
     let (everything, crowded) = (everything(), crowded());
