@@ -104,6 +104,14 @@ impl Form {
         self.fields.entry(name.to_owned()).or_insert(Field::Null)
     }
 
+    /// The numbers that are no 64-bit integers, by name.
+    pub(super) fn decimals(&mut self) -> impl Iterator<Item = (&str, &mut String)> {
+        self.fields.iter_mut().filter_map(|(name, field)| match field {
+            Field::Decimal(number) => Some((name.as_str(), number)),
+            _ => None,
+        })
+    }
+
     /// The field of that name, left where it is.
     pub(super) fn peek(&self, name: &str) -> Option<&Field> {
         self.fields.get(name)

@@ -5,9 +5,11 @@
 //! unfold into many times its own size.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::wire::error::Fault;
 use crate::wire::form::{Field, Form, NAME_BYTES_MAX};
@@ -21,10 +23,27 @@ const DEPTH_MAX: u8 = 8;
 /// Reads a body that has to be one JSON object.
 pub(super) fn read(body: &[u8]) -> Result<Form, Fault> {
     match value(body)? {
-        Field::Object(form) => Ok(form),
+        Field::Object(mut form) => {
+            if form.decimals().next().is_some() {
+                write_out(&mut form, body);
+            }
+            Ok(form)
+        }
         other => {
             let message = format!("The body has to be a JSON object, but it is {}.", other.kind());
             Err(Fault { code: Some("invalid_type"), ..Fault::unreadable(message) })
+        }
+    }
+}
+
+/// Gives the body's own numbers back the digits that they have there: what is passed on may not be what a float makes
+/// of it.
+fn write_out(form: &mut Form, body: &[u8]) {
+    // It was read already, so it can be.
+    let written: BTreeMap<String, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    for (name, number) in form.decimals() {
+        if let Some(written) = written.get(name) {
+            written.get().clone_into(number);
         }
     }
 }

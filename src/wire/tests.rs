@@ -452,6 +452,14 @@ fn parameters_beyond_the_protocol_are_taken_by_name_and_only_where_somebody_take
     let remixed = wire::remix(job(), from_json(&json!({ "prompt": "a", "seed": -1 })), &known).unwrap();
     assert_eq!(remixed.extras, extras(&[("seed", Extra::Number("-1".to_owned()))]));
     assert_eq!(wire::create(from_json(&json!({ "prompt": "a", "seed": null })), &known), Ok(wish("a")), "null is nothing");
+    for number in ["123456789012345678901234567890", "1.10000000000000000001", "-0", "1.50", "1E5", "-0.0", "7"] {
+        let body = format!("{{ \"prompt\": \"a\", \"cfg_scale\": 0.5, \"s\\u0065ed\":{number} }}");
+        let read = read("application/json", body).unwrap();
+        assert_eq!(wire::create(read, &known).unwrap().extras["seed"], Extra::Number(number.to_owned()), "as it was said");
+    }
+    let endless = format!("{{ \"prompt\": \"a\", \"seed\": 0.{} }}", "1".repeat(EXTRA_CHARS_MAX));
+    let read = read("application/json", endless).unwrap();
+    assert_eq!(fault_of(wire::create(read, &known)).code, Some("string_above_max_length"));
 
     let longest = "é".repeat(EXTRA_CHARS_MAX);
     assert!(wire::create(from_json(&json!({ "prompt": "a", "negative_prompt": longest })), &known).is_ok());

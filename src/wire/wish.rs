@@ -194,7 +194,7 @@ fn take_extras(form: &mut Form, known: &BTreeSet<String>) -> Result<Extras, Faul
             Field::Bool(flag) => Extra::Flag(flag),
             other => return Err(Fault::wrong_type(name, "a string, a number or a boolean", other.kind())),
         };
-        if let Extra::Text(text) = &extra {
+        if let Extra::Text(text) | Extra::Number(text) = &extra {
             let chars = text.chars().count();
             if chars > EXTRA_CHARS_MAX {
                 return Err(Fault::too_long(name, chars, EXTRA_CHARS_MAX));
