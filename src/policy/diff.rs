@@ -41,9 +41,7 @@ struct Told {
 impl Told {
     fn tell(&mut self, line: impl FnOnce() -> String) {
         if self.lines.len() < LINES_MAX {
-            // Also covers what looks like a secret under a name that does not.
-            let line = line();
-            self.lines.push(shroud(&line, &[]));
+            self.lines.push(line());
         } else {
             self.untold += 1;
         }
@@ -131,9 +129,10 @@ fn same(old: &DeValue<'_>, new: &DeValue<'_>) -> bool {
 /// A name within a table, `[3]` within a list.
 fn joined(path: &str, key: &str) -> String {
     let is_bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let key = shroud(key, &[]);
     match (path, key.starts_with('[')) {
         (_, true) => format!("{path}{key}"),
-        ("", _) => key.to_owned(),
+        ("", _) => key,
         _ if is_bare => format!("{path}.{key}"),
         _ => format!("{path}.{key:?}"),
     }
@@ -142,16 +141,18 @@ fn joined(path: &str, key: &str) -> String {
 /// A value as the file writes it, or as much of it as is of use; on one line.
 fn shown(key: &str, value: &DeValue<'_>) -> String {
     let mut text = String::new();
-    write_value(key, value, &mut text);
+    write_value(sounds_secret(key), value, &mut text);
     if text.chars().count() > VALUE_CHARS_MAX { text.chars().take(VALUE_CHARS_MAX).chain(['…']).collect() } else { text }
 }
 
-/// Writes no more than is shown of it: a table with a thousand keys takes no more time than one with ten.
-fn write_value(key: &str, value: &DeValue<'_>, text: &mut String) {
+/// Writes no more than is shown of it: a table with a thousand keys takes no more time than one with ten. Each text
+/// is covered by itself, so that what stands behind a secret stays readable.
+fn write_value(secret: bool, value: &DeValue<'_>, text: &mut String) {
     // Writing to a text cannot fail.
     let _ = match value {
-        DeValue::String(secret) if sounds_secret(key) && !is_reference(secret) => write!(text, "***"),
-        DeValue::String(plain) => write!(text, "{plain:?}"),
+        DeValue::String(value) if secret && !is_reference(value) => write!(text, "***"),
+        // Also covers what looks like a secret under a name that does not.
+        DeValue::String(plain) => write!(text, "{:?}", shroud(plain, &[])),
         DeValue::Integer(number) => write!(text, "{number}"),
         DeValue::Float(number) => write!(text, "{number}"),
         DeValue::Boolean(flag) => write!(text, "{flag}"),
@@ -160,7 +161,7 @@ fn write_value(key: &str, value: &DeValue<'_>, text: &mut String) {
             text.push('[');
             for (i, entry) in entries.iter().enumerate().take_while(|(i, _)| *i <= VALUE_CHARS_MAX) {
                 text.push_str(if i == 0 { "" } else { ", " });
-                write_value(key, entry.get_ref(), text);
+                write_value(secret, entry.get_ref(), text);
             }
             text.push(']');
             Ok(())
@@ -170,7 +171,7 @@ fn write_value(key: &str, value: &DeValue<'_>, text: &mut String) {
             for (i, (name, entry)) in entries.iter().enumerate().take_while(|(i, _)| *i <= VALUE_CHARS_MAX) {
                 text.push_str(if i == 0 { "" } else { ", " });
                 let _ = write!(text, "{} = ", joined("", name.get_ref()));
-                write_value(name.get_ref(), entry.get_ref(), text);
+                write_value(secret || sounds_secret(name.get_ref()), entry.get_ref(), text);
             }
             text.push_str(" }");
             Ok(())

@@ -82,6 +82,12 @@ fn a_secret_is_never_told() {
         assert!(!all.contains(secret), "{secret} in\n{all}");
     }
     assert!(all.contains("tenants.acme.keys: 1 added, 1 removed"), "{all}");
+    let two = format!("{OLD}cap = \"5 or so\"\n[tenants.b]\n");
+    let one = &two.replace("[tenants.acme]\nkeys = [\"sha256:aaaa\", \"sha256:bbbb\"]\ncap = \"5 or so\"\n", "");
+    assert_eq!(differences(&two, one), ["tenants.acme: { cap = \"5 or so\", keys = [***, ***] } → removed"]);
+    assert_eq!(differences(one, &two), ["tenants.acme: added { cap = \"5 or so\", keys = [***, ***] }"]);
+    let nested = "a = { api_key = \"b\", hooks.key = [{ x = \"c\" }], z = \"?token=e\" }\nb = 1";
+    assert_eq!(differences(nested, "b = 1"), ["a: { api_key = ***, hooks = { key = [{ x = *** }] }, z = \"?token=*\" } → removed"]);
     assert_eq!(told(&[("\"sk-old-secret\"", "\"env:OPENAI_API_KEY\"")]), ["routes.openai.api_key: *** → \"env:OPENAI_API_KEY\""]);
 }
 
