@@ -45,7 +45,7 @@ budget = { cap = "100.00", per = "month" }
 "#;
 
 fn main() -> anyhow::Result<()> {
-    let policy = compile(POLICY, &|_| unreachable!("the policy has no secrets")).map_err(|faults| anyhow!(faults.render(false)))?;
+    let policy = compile(POLICY, &|_, _| unreachable!("the policy has no secrets")).map_err(|faults| anyhow!(faults.render(false)))?;
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer filmgate-demo-key"))]);
     let (tenant, _) = authenticate(&policy, &headers).map_err(|_| anyhow!("the key is not known"))?;
     let json = Bytes::from(format!(r#"{{"model":"sora-2","prompt":"{PROMPT}","seconds":"8","size":"1280x720"}}"#));

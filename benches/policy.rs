@@ -79,7 +79,7 @@ fn decide(tenants: usize, upstream: SocketAddr) -> anyhow::Result<()> {
     let text = policy(tenants, "books.db", upstream);
     let compiled = || -> anyhow::Result<(Policy, Duration)> {
         let began = Instant::now();
-        let policy = compile(&text, &|source| match source {
+        let policy = compile(&text, &|_, source| match source {
             SecretSource::Literal(secret) => Ok(secret.clone()),
             _ => Err("the policy has no other secrets".to_owned()),
         });

@@ -13,7 +13,7 @@ use super::print;
 use crate::certificates;
 use crate::clock::Clock;
 use crate::policy::Policy;
-use crate::policy::load::{LoadError, load_to_serve, load_without_secrets, read_text};
+use crate::policy::load::{LoadError, Reading, load, load_to_serve, read_text};
 use crate::policy::sunset::sunset_warnings;
 
 /// A file has faults.
@@ -42,7 +42,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut worst = 0;
     for file in &args.files {
         let loaded = match args.no_secrets {
-            true => load_without_secrets(file).map(|policy| (warnings(&policy), policy)),
+            true => load(file, Reading::Nothing).map(|policy| (warnings(&policy), policy)),
             false => read_text(file).and_then(|text| load_to_serve(file, &text, None)).map(|policy| {
                 let certificates = certificates::warnings(&policy, Clock::default().now());
                 (warnings(&policy).into_iter().chain(certificates).collect(), policy)

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::pinned;
 use crate::policy::Tls;
+use crate::policy::load::Reading;
 
 /// To connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -57,7 +58,7 @@ impl DeskArgs {
         match self.admin {
             Some(address) => Desk::at(address, &self.config),
             None => {
-                let server = super::policy(&self.config)?.server;
+                let server = super::policy(&self.config, Reading::Nothing)?.server;
                 Desk::new(server.admin, server.admin_tls.as_ref())
             }
         }
@@ -73,7 +74,7 @@ fn shown(tls: &Tls) -> anyhow::Result<ClientConfig> {
 impl Desk {
     /// The gateway at that address, which speaks TLS if the policy file is there and says so.
     pub fn at(address: SocketAddr, config: &Path) -> anyhow::Result<Self> {
-        let tls = super::policy(config).ok().and_then(|policy| policy.server.admin_tls);
+        let tls = super::policy(config, Reading::Nothing).ok().and_then(|policy| policy.server.admin_tls);
         Self::new(address, tls.as_ref())
     }
 

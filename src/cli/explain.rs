@@ -12,6 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::id::{JobId, ModelName, TenantName};
 use crate::plan::Nothing;
 use crate::policy::Policy;
+use crate::policy::load::Reading;
 use crate::video::{Seconds, Size};
 use crate::why::{Picture, Question, explain, moment};
 
@@ -123,7 +124,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             super::runtime()?.block_on(Desk::at(address, &args.config)?.get(&format!("/api/explain?{}", question.to_query())))?
         }
         None => {
-            let policy = super::policy(&args.config)?;
+            let policy = super::policy(&args.config, Reading::Nothing)?;
             by_file(&policy, &question, Clock::default().now()).map_err(|why| why.context(args.config.display().to_string()))?
         }
     };

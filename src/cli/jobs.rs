@@ -12,6 +12,7 @@ use crate::boot;
 use crate::id::{JobId, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
+use crate::policy::load::Reading;
 use crate::store::Job;
 
 /// What `jobs` takes.
@@ -77,7 +78,7 @@ enum CountsAs {
 /// Shows jobs; prompts are left out.
 pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
-    let store = || runtime.block_on(boot::open_books(&super::policy(&args.desk.config)?));
+    let store = || runtime.block_on(boot::open_books(&super::policy(&args.desk.config, Reading::Store)?));
     match &args.command {
         JobsCommand::List { tenant, state, limit } => {
             let tenant = tenant.as_ref().map(TenantName::new);

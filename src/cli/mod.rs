@@ -32,7 +32,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::boot;
 use crate::clock::Clock;
 use crate::plan::Moment;
-use crate::policy::load::{LoadError, load};
+use crate::policy::load::{LoadError, Reading, load};
 use crate::policy::{Policy, schema};
 
 /// A gateway for asynchronous video generation that speaks OpenAI's /v1/videos.
@@ -112,7 +112,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Estimate(args) => {
-            let policy = policy(&args.config)?;
+            let policy = policy(&args.config, Reading::Nothing)?;
             let text = estimate::run(&args, &policy, Moment::of(Clock::default().now())).map_err(anyhow::Error::msg)?;
             print(&text)
         }
@@ -137,16 +137,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn report_spend(args: &report::ReportArgs) -> anyhow::Result<ExitCode> {
     let (from, until) = args.range(Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
-    let (policy, runtime) = (policy(&args.config)?, runtime()?);
+    let (policy, runtime) = (policy(&args.config, Reading::Store)?, runtime()?);
     let store = runtime.block_on(boot::open_books(&policy))?;
     let (rows, overview) = (runtime.block_on(store.report(from, until))?, runtime.block_on(store.overview())?);
     eprint!("{}", report::aside(&overview, args));
     print(&report::render(&rows, &overview, args))
 }
 
-/// Loads the policy that a command works with.
-fn policy(file: &std::path::Path) -> anyhow::Result<Policy> {
-    load(file).map_err(|error| match error {
+/// Loads the policy that a command works with, and no secret of it that the command does not need: whoever halts
+/// the gateway does so from a shell that has none.
+fn policy(file: &std::path::Path, reading: Reading) -> anyhow::Result<Policy> {
+    load(file, reading).map_err(|error| match error {
         LoadError::Faults(faults) => {
             let told = faults.render(std::io::stderr().is_terminal());
             anyhow::anyhow!("{} cannot be used:\n{}", file.display(), told.trim_end())

@@ -9,6 +9,7 @@ use super::table::{Align, day_and_time, table};
 use crate::boot;
 use crate::id::NoticeId;
 use crate::notice::Addressee;
+use crate::policy::load::Reading;
 use crate::store::{Notice, NoticesIn};
 
 /// What `notices` takes.
@@ -66,7 +67,7 @@ pub fn run(args: &NoticesArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
     match &args.command {
         NoticesCommand::List { standing, limit } => {
-            let store = runtime.block_on(boot::open_books(&super::policy(&args.desk.config)?))?;
+            let store = runtime.block_on(boot::open_books(&super::policy(&args.desk.config, Reading::Store)?))?;
             let notices = runtime.block_on(store.notices((*standing).into(), *limit))?;
             if args.desk.json {
                 let notices: Vec<_> = notices.iter().map(as_json).collect();

@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::pinned;
 use crate::boot::{self, Settings};
+use crate::policy::load::Reading;
 use crate::server;
 
 /// Sent to who writes beyond its limit on file size; tokio has no name for it.
@@ -46,7 +47,7 @@ impl Default for ServeArgs {
 
 /// Serves until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let policy = super::policy(&args.config)?;
+    let policy = super::policy(&args.config, Reading::All)?;
     log(policy.telemetry.log_json);
     drop(policy);
     server::open_as_many_files_as_allowed();

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::desk::DeskArgs;
 use super::table::{Align, day_and_time, table};
 use crate::boot;
+use crate::policy::load::Reading;
 use crate::store::Unexplained;
 
 /// What `suspense` takes.
@@ -39,7 +40,7 @@ pub fn run(args: &SuspenseArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
     match &args.command {
         SuspenseCommand::List => {
-            let store = runtime.block_on(boot::open_books(&super::policy(&args.desk.config)?))?;
+            let store = runtime.block_on(boot::open_books(&super::policy(&args.desk.config, Reading::Store)?))?;
             let charges = runtime.block_on(store.unexplained())?;
             if args.desk.json {
                 let charges: Vec<_> = charges.iter().map(as_json).collect();

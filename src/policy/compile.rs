@@ -48,8 +48,8 @@ pub enum SecretSource {
     Literal(Secret),
 }
 
-/// Turns where a secret comes from into the secret, or says why it cannot be had.
-pub type Secrets<'a> = &'a dyn Fn(&SecretSource) -> Result<Secret, String>;
+/// Turns what a key of the file says of where its secret comes from into the secret, or says why it cannot be had.
+pub type Secrets<'a> = &'a dyn Fn(fmt::Arguments<'_>, &SecretSource) -> Result<Secret, String>;
 
 /// Compiles the text of a `gateway.toml`.
 pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
@@ -201,7 +201,7 @@ impl<'a> Pass<'a> {
             }
             SecretSource::Literal(_) => "write \"env:NAME\" or \"file:PATH\"".to_owned(),
         };
-        let usable = (self.secrets)(&source).and_then(|secret| match secret.reveal() {
+        let usable = (self.secrets)(path, &source).and_then(|secret| match secret.reveal() {
             "" => Err("the secret is empty".to_owned()),
             value if value.chars().any(char::is_control) => {
                 Err("the secret has a line break or another control character in it".to_owned())

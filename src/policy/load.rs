@@ -4,6 +4,7 @@
 //! file says; adds warnings about who else can read it, and what is wrong with files that it names.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -66,7 +67,7 @@ impl LoadError {
 /// Compiles the text of the file for a gateway that is going to serve by it, or serves by what is `in_force`: the
 /// certificates that it names have to be ones that can be shown, unless they were named before.
 pub fn load_to_serve(path: &Path, text: &str, in_force: Option<&Server>) -> Result<Policy, LoadError> {
-    let policy = load_text(path, text)?;
+    let policy = load_text(path, text, Reading::All)?;
     let mut faults = Gathering::new(text.strip_prefix('\u{feff}').unwrap_or(text));
     let (new, old) = (&policy.server, in_force);
     for (key, new, old) in
@@ -109,28 +110,38 @@ pub fn tls_files(tls: &Tls) -> Result<TlsFiles, Unfit> {
     Ok(TlsFiles { cert: read(&tls.cert, Half::Certificate, CHAIN_BYTES_MAX)?, key: read(&tls.key, Half::Key, SECRET_BYTES_MAX)? })
 }
 
-/// Reads and compiles the file, resolving its secrets.
-pub fn load(path: &Path) -> Result<Policy, LoadError> {
-    read_text(path).and_then(|text| load_text(path, &text))
+/// Which of the secrets that a file names are read. The others need not be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All, to serve.
+    All,
+    /// The store's address alone, to look into the books.
+    Store,
+    /// None.
+    Nothing,
+}
+
+impl Reading {
+    fn reads(self, key: fmt::Arguments<'_>) -> bool {
+        self == Self::All || self == Self::Store && key.to_string() == "store.url"
+    }
 }
 
 /// What stands for a secret that is not read. The one whose text is looked into is the address of a store, so it is one.
 const UNREAD: &str = "postgres://unread/unread";
 
-/// Reads and compiles the file, whatever becomes of its secrets: none is read.
-pub fn load_without_secrets(path: &Path) -> Result<Policy, LoadError> {
-    let secrets = |source: &SecretSource| match source {
-        SecretSource::Env(_) | SecretSource::File(_) => Ok(Secret::new(UNREAD)),
-        SecretSource::Literal(secret) => Ok(secret.clone()),
-    };
-    compile(&read_text(path)?, &secrets).map_err(|faults| Faults { origin: path.display().to_string(), ..faults }.into())
+/// Reads and compiles the file, resolving those of its secrets.
+pub fn load(path: &Path, reading: Reading) -> Result<Policy, LoadError> {
+    read_text(path).and_then(|text| load_text(path, &text, reading))
 }
 
-/// Compiles the text of the file, resolving its secrets.
-pub fn load_text(path: &Path, text: &str) -> Result<Policy, LoadError> {
+/// Compiles the text of the file, resolving those of its secrets.
+fn load_text(path: &Path, text: &str, reading: Reading) -> Result<Policy, LoadError> {
     let warnings = RefCell::new(Vec::new());
     let folder = path.parent().unwrap_or(Path::new(""));
-    let secrets = |source: &SecretSource| match source {
+    let secrets = |key: fmt::Arguments<'_>, source: &SecretSource| match source {
+        SecretSource::Env(_) | SecretSource::File(_) if !reading.reads(key) => Ok(Secret::new(UNREAD)),
+        SecretSource::Literal(secret) if !reading.reads(key) => Ok(secret.clone()),
         SecretSource::Env(name) => from_environment(name),
         SecretSource::File(file) => from_file(&folder.join(file), &warnings),
         SecretSource::Literal(secret) => {
@@ -141,7 +152,9 @@ pub fn load_text(path: &Path, text: &str) -> Result<Policy, LoadError> {
     let mut policy = compile(text, &secrets).map_err(|faults| Faults { origin: path.display().to_string(), ..faults })?;
     for tls in [&mut policy.server.tls, &mut policy.server.admin_tls].into_iter().flatten() {
         (tls.cert, tls.key) = (folder.join(&tls.cert), folder.join(&tls.key));
-        warn_if_open(&tls.key, "is a private key", &warnings);
+        if reading == Reading::All {
+            warn_if_open(&tls.key, "is a private key", &warnings);
+        }
     }
     let mut warnings = warnings.into_inner();
     warnings.sort();

@@ -197,6 +197,7 @@ async fn reports_and_jobs_are_read_beside_the_running_gateway_and_after_it() {
 
     let config = site.policy_file();
     the_books_say_what_was_billed(&site, &config);
+    no_secret_is_needed_but_the_address_of_the_books(&site);
     gateway.process.kill();
     the_books_say_what_was_billed(&site, &config);
 
@@ -235,4 +236,38 @@ fn the_books_say_what_was_billed(site: &Site, config: &Path) {
     let table = site.run(&["jobs", "--config", config, "list", "--tenant", "acme"]);
     assert_eq!(done(&table).matches("completed").count(), 2, "{}", out(&table));
     assert!(!out(&table).contains("whale") && !jobs.to_string().contains("whale"), "prompts are left out");
+}
+
+/// An operator's shell has none of the providers' secrets, and the policy file names them all the same.
+fn no_secret_is_needed_but_the_address_of_the_books(site: &Site) {
+    let nobodys = "env:NOBODY_SETS_THIS";
+    let webhook = format!("webhook = {{ url = \"https://e.example/\", secret = {nobodys:?} }}");
+    let guard = format!("[guard.moderation]\nbase_url = \"https://e.example/v1\"\non_error = \"refuse\"\napi_key = {nobodys:?}\n");
+    let policy = site
+        .policy(&[openai("openai", "").replace("sk-test-openai", nobodys), tenant("acme", &webhook), guard])
+        .replace("drain =", "admin = \"127.0.0.1:1\"\ndrain =");
+    let (head, books) = policy.split_once("url = \"").unwrap();
+    let (address, rest) = books.split_once('"').unwrap();
+    std::fs::write(site.path("address"), address).unwrap();
+    std::fs::write(site.path("secrets.toml"), format!("{head}url = \"file:address\"{rest}")).unwrap();
+    assert_eq!(site.run(&["check", "secrets.toml"]).status.code(), Some(1), "to serve, they are needed");
+
+    let told = |args: &[&str]| site.run(&[args, &["--config", "secrets.toml"]].concat());
+    let books = [&["report", "--month", "2020-01"][..], &["jobs", "list"], &["notices", "list"], &["suspense", "list"]];
+    let file = [&["explain", "--tenant", "acme"][..], &["estimate", "1:sora-2:8s"]];
+    let running = [&["halt"][..], &["resume"], &["readmit", "openai", "sora-2"], &["reconcile"]];
+    for args in books.iter().chain(&file) {
+        done(&told(args));
+    }
+    std::fs::remove_file(site.path("address")).unwrap();
+    for args in &file {
+        done(&told(args));
+    }
+    for args in &running {
+        assert!(err(&told(args)).contains("no gateway answers at 127.0.0.1:1,"), "{args:?}: {}", err(&told(args)));
+    }
+    for args in &books {
+        let told = told(args);
+        assert!(err(&told).contains("cannot read the secret in") && !err(&told).contains("NOBODY"), "{args:?}: {}", err(&told));
+    }
 }

@@ -19,7 +19,7 @@ const SHIPPED: &str = include_str!("../../../gateway.toml");
 
 /// Compiles with every secret at hand but those that are called missing.
 fn compiled(text: &str) -> Result<Policy, Faults> {
-    compile(text, &|source| match source {
+    compile(text, &|_, source| match source {
         SecretSource::Env(name) if name.contains("MISSING") => Err(format!("the environment variable {name} is not set")),
         SecretSource::File(path) if path.ends_with("missing") => Err(format!("cannot read the secret in {}", path.display())),
         SecretSource::Env(_) | SecretSource::File(_) => Ok(Secret::new("at-hand")),

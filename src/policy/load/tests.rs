@@ -1,9 +1,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{FILE_BYTES_MAX, LoadError, load, load_to_serve};
+use super::{FILE_BYTES_MAX, LoadError, Reading, load_to_serve};
+use crate::policy::Policy;
 use crate::provider::Credential;
 use crate::secret::Secret;
+
+fn load(path: &Path) -> Result<Policy, LoadError> {
+    super::load(path, Reading::All)
+}
 
 /// A folder that is gone when the test is.
 struct Folder(PathBuf);
