@@ -56,10 +56,14 @@ pub fn purses(policy: &Policy, overview: &Overview, now: Timestamp) -> Vec<Purse
             held: balance.map_or(MicroUsd::ZERO, |b| b.held),
         }
     };
-    let gateway = purse(Account::Gateway, policy.budget.as_ref());
-    let tenants = policy.tenants.values().map(|t| purse(Account::Tenant(t.name.clone()), Some(&t.budget)));
-    let routes = policy.routes.values().map(|r| purse(Account::Route(r.name.clone()), r.budget.as_ref()));
-    std::iter::once(gateway).chain(tenants).chain(routes).collect()
+    accounts(policy).map(|(account, budget)| purse(account, budget)).collect()
+}
+
+/// The accounts that policy names, with their budgets: the gateway's, the tenants', the routes'.
+pub fn accounts(policy: &Policy) -> impl Iterator<Item = (Account, Option<&Budget>)> {
+    let tenants = policy.tenants.values().map(|t| (Account::Tenant(t.name.clone()), Some(&t.budget)));
+    let routes = policy.routes.values().map(|r| (Account::Route(r.name.clone()), r.budget.as_ref()));
+    std::iter::once((Account::Gateway, policy.budget.as_ref())).chain(tenants).chain(routes)
 }
 
 /// The period as the policy file writes it.

@@ -3,14 +3,15 @@
 //! `poller` finds who is due, `advance` moves one job by one step, `walk` many with one question,
 //! `archiving` copies a clip before its job's last one, `sweeper` ends what policy ends, `unknowns` finds
 //! out about attempts whose outcome nobody knows, `replay` takes over what the books did not take in time,
-//! `keeper` removes what the archive has kept for long enough, `notifier` tells webhooks, and `lookout`
-//! finds what the operator's is told. All of them can be killed at any instant; what they were doing is done again, and doing it again costs a question.
+//! `keeper` removes what the archive has kept for long enough, `notifier` tells webhooks, `lookout`
+//! finds what the operator's is told, and `budgets` has the books follow the policy's. All of them can be killed at any instant; what they were doing is done again, and doing it again costs a question.
 
 mod account;
 mod adopt;
 mod advance;
 mod archiving;
 mod bind;
+mod budgets;
 mod desk;
 mod keeper;
 mod lane;
@@ -54,6 +55,7 @@ pub fn start(gw: &Arc<Gateway>) {
     keep(gw, "keeper", keeper::run);
     keep(gw, "notifier", notifier::run);
     keep(gw, "lookout", lookout::run);
+    keep(gw, "budgets", budgets::run);
 }
 
 /// Keeps a worker at work until the gateway stops.

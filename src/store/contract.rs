@@ -75,6 +75,7 @@ const CASES: &[(&str, Case)] = &[
     ("a job that was seen in passing is put off unless it is claimed", |w| Box::pin(polls::postpone_unclaimed(w))),
     ("jobs are found by what their route calls them", |w| Box::pin(polls::of_upstream(w))),
     ("a bell during a question is not lost", |w| Box::pin(polls::bell_during_question(w))),
+    ("a budget that was changed shows at once what its period has cost", |w| Box::pin(money::followed_budget(w))),
     ("a budget of another kind of period knows what was spent in it", |w| Box::pin(money::other_period(w))),
     ("a key makes one job until that is released", |w| Box::pin(life::keys(w))),
     ("a resend claims what was wished for alike", |w| Box::pin(life::claims(w))),

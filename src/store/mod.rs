@@ -25,7 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::budget::Account;
+use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
@@ -153,6 +153,10 @@ pub trait Store: Send + Sync {
 
     /// What an account has in a period; nothing was ever booked there if `None`.
     async fn balance(&self, account: &Account, period: &str) -> Result<Option<Balance>, StoreError>;
+
+    /// Has accounts count in their bookings' periods which count in another one that goes on at `at`: their budget was
+    /// changed. Each begins with the jobs of that time that the account has already. How many there were.
+    async fn follow_budgets(&self, bookings: Vec<Booking>, at: Timestamp) -> Result<u64, StoreError>;
 
     /// How many of its places in flight an account's jobs take.
     async fn places_taken(&self, account: &Account) -> Result<u32, StoreError>;

@@ -1,6 +1,6 @@
 //! Caps at every level: what a key and what an end user may spend, beside their tenant, the route and the gateway.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -189,6 +189,32 @@ async fn a_cap_that_is_written_later_knows_what_was_spent_before() {
     world.edit_policy(&[openai("openai", ""), format!("{plain}{user}")]).await;
     assert!(is_over(&wished(&acme).await, "your end user's budget"));
     wished(&for_user(&world.tenant("acme").client, "u-2")).await.ok();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_budget_that_is_written_later_shows_what_its_period_has_cost_already() {
+    let policy = |budget: &str| [openai("openai", ""), tenant("acme", budget)];
+    let world = World::start(&policy("")).await;
+    let acme = world.tenant("acme");
+    acme.made(&whale()).await;
+    acme.made(&whale()).await;
+    let [routes, acmes] = policy("budget = { cap = \"0.50\", per = \"day\" }");
+    world.edit_policy(&[format!("[budget]\ncap = \"0.60\"\nper = \"week\"\n{routes}"), acmes]).await;
+    let shown = [
+        format!("\nfilmgate_budget_spent_microusd{{period=\"day\",tenant=\"acme\"}} {}\n", 2 * CLIP),
+        format!("\nfilmgate_gateway_budget_spent_microusd{{period=\"week\"}} {}\n", 2 * CLIP),
+    ];
+    let began = Instant::now();
+    loop {
+        let metrics = world.operator().get("/metrics").await.text().to_owned();
+        if shown.iter().all(|line| metrics.contains(line)) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "it is never shown: {metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(acme.wish(&whale()).await.refusal(), "429 insufficient_quota -");
     world.end().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{NOON, Wish, World, month, route, tenant};
-use crate::budget::{Account, Period};
+use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::{RouteName, TenantName};
 use crate::job::{Event, State, step};
@@ -247,6 +247,31 @@ pub async fn other_period(world: World) {
 
     let tomorrow = Wish { period: span("day:2", later(100), 200), tenant_cap: Some(800_000), at: later(150), ..Wish::plain() };
     world.open(&tomorrow).await.unwrap();
+}
+
+pub async fn followed_budget(world: World) {
+    let later = |secs: i64| Timestamp::from_secs(NOON.as_secs() + secs);
+    let month = Period { key: "month:1".to_owned(), from: NOON, until: Some(later(1_000)) };
+    let by = |account| Booking { account, period: month.clone(), cap: Some(MicroUsd::new(800_000)), marks: None };
+    let follow = async |at| world.store.follow_budgets(vec![by(Account::Gateway), by(tenant("acme")), by(tenant("new"))], at).await;
+    assert_eq!(follow(later(1)).await, Ok(0), "nothing was booked to anybody");
+
+    let total = Wish { at: later(1), ..Wish::plain() };
+    let made = world.running(&total, "up-1").await;
+    world.see(&made, Event::Finished).await;
+    world.open(&total).await.unwrap();
+    world.open(&Wish { at: NOON.before(Duration::from_secs(1)), ..total.clone() }).await.unwrap();
+    assert_eq!(follow(later(2)).await, Ok(2));
+    assert_eq!(world.balance(&tenant("acme"), "month:1").await, (800_000, 800_000));
+    assert_eq!(world.balance(&Account::Gateway, "month:1").await, (800_000, 800_000));
+    assert_eq!(world.store.balance(&tenant("new"), "month:1").await, Ok(None));
+    assert_eq!(follow(later(2)).await, Ok(0), "they count there already");
+
+    let monthly = Wish { period: month.clone(), at: later(3), ..Wish::plain() };
+    world.open(&monthly).await.unwrap();
+    assert_eq!(world.balance(&tenant("acme"), "month:1").await, (1_600_000, 800_000));
+    let next = Booking { period: Period { key: "month:2".to_owned(), from: later(1_000), until: None }, ..by(Account::Gateway) };
+    assert_eq!(world.store.follow_budgets(vec![next], later(1_001)).await, Ok(0), "a period that is over is followed by nothing");
 }
 
 pub async fn ledger_ascends(world: World) {

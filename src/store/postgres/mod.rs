@@ -38,7 +38,7 @@ use self::fault::Fault;
 use self::presence::Presence;
 use self::session::Session;
 use self::transaction::{ANSWER_WITHIN, Written};
-use crate::budget::Account;
+use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
@@ -279,6 +279,17 @@ impl Store for Postgres {
 
     async fn deleted_among(&self, ids: &[JobId]) -> Result<HashSet<JobId>, StoreError> {
         self.read(|session| async move { read::deleted_among(&session, ids).await }).await
+    }
+
+    async fn follow_budgets(&self, bookings: Vec<Booking>, at: Timestamp) -> Result<u64, StoreError> {
+        let bookings = &bookings;
+        let strayed = self.read(|session| async move { money::strayed(&session, bookings, at).await }).await?;
+        let mut followed = 0;
+        for booking in bookings.iter().filter(|booking| strayed.contains(&booking.account.to_string())) {
+            self.write(|tx| async move { Ok::<_, StoreError>(money::enter(&tx, &[booking]).await?) }).await?;
+            followed += 1;
+        }
+        Ok(followed)
     }
 
     async fn places_taken(&self, account: &Account) -> Result<u32, StoreError> {

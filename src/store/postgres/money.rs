@@ -4,6 +4,8 @@
 //! where each statement sees what is committed: to read a balance, check it here with checked arithmetic
 //! and write it back is exact, whoever else is at it. Knows nothing of states.
 
+use std::collections::{HashMap, HashSet};
+
 use super::fault::Fault;
 use super::notices;
 use super::rows::Columns;
@@ -58,6 +60,23 @@ pub(super) async fn enter(session: &Session, bookings: &[&Booking]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The names of those of these bookings' accounts that count in another period, one that goes on at `at`.
+pub(super) async fn strayed(session: &Session, bookings: &[Booking], at: Timestamp) -> Result<HashSet<String>, Fault> {
+    let wanted: HashMap<String, &str> = bookings.iter().map(|b| (b.account.to_string(), b.period.key.as_str())).collect();
+    let names: Vec<&String> = wanted.keys().collect();
+    let sql = "SELECT account, period FROM current_periods JOIN balances USING (account, period)
+        WHERE account = ANY ($1) AND (until_at_ms IS NULL OR until_at_ms > $2)";
+    let mut strayed = HashSet::new();
+    for row in session.rows(sql, &[&names, &at.as_ms()]).await? {
+        let mut columns = Columns::of(&row);
+        let (account, period): (String, String) = (columns.take()?, columns.take()?);
+        if wanted.get(&account).is_some_and(|wanted| *wanted != period) {
+            strayed.insert(account);
+        }
+    }
+    Ok(strayed)
 }
 
 /// Gives an account that nothing was booked to yet its first balance and its lock, unless another is just doing so.

@@ -36,7 +36,7 @@ use bytes::Bytes;
 use self::file::{Held, Opened};
 use self::readers::Readers;
 use self::writer::{RecentJobs, Writer, recent_jobs};
-use crate::budget::Account;
+use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
@@ -246,6 +246,15 @@ impl Store for Sqlite {
     async fn balance(&self, account: &Account, period: &str) -> Result<Option<Balance>, StoreError> {
         let (account, period) = (account.to_string(), period.to_owned());
         self.readers.read(move |conn| read::account_balance(conn, &account, &period)).await
+    }
+
+    async fn follow_budgets(&self, bookings: Vec<Booking>, at: Timestamp) -> Result<u64, StoreError> {
+        let mut followed = 0;
+        for booking in self.readers.read(move |conn| money::strayed(conn, bookings, at)).await? {
+            self.writer.write(move |tx| money::follow(tx.conn, &booking)).await?;
+            followed += 1;
+        }
+        Ok(followed)
     }
 
     async fn places_taken(&self, account: &Account) -> Result<u32, StoreError> {

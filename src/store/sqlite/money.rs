@@ -44,6 +44,26 @@ pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd, at: T
     Ok(())
 }
 
+/// Those of these bookings whose accounts count in another period, one that goes on at `at`.
+pub(super) fn strayed(conn: &Connection, mut bookings: Vec<Booking>, at: Timestamp) -> Result<Vec<Booking>, Error> {
+    let sql = "SELECT period FROM current_periods JOIN balances USING (account, period)
+        WHERE account = ?1 AND (until_at_ms IS NULL OR until_at_ms > ?2)";
+    let mut found = conn.prepare_cached(sql)?;
+    let mut periods = Vec::with_capacity(bookings.len());
+    for booking in &bookings {
+        let period = found.query_row(params![booking.account.to_string(), at.as_ms()], |row| row.get::<_, String>(0)).optional()?;
+        periods.push(period);
+    }
+    let mut periods = periods.into_iter();
+    bookings.retain(|booking| periods.next().flatten().is_some_and(|period| period != booking.period.key));
+    Ok(bookings)
+}
+
+/// Has an account count in its booking's period.
+pub(super) fn follow(conn: &Connection, booking: &Booking) -> Result<(), StoreError> {
+    Ok(enter_period(conn, &booking.account, &booking.account.to_string(), &booking.period)?)
+}
+
 /// Sees to it that an account counts in `period`. One that is new to it begins with the jobs of that time
 /// that the account has already: a cap holds from the start of its period, whenever it was written.
 fn enter_period(conn: &Connection, whose: &Account, account: &str, period: &Period) -> Result<(), Error> {
