@@ -18,6 +18,9 @@ pub const EVERY: Duration = Duration::from_millis(250);
 /// How long one look permits buying; a halt holds everywhere before a second has passed.
 const FRESH_FOR: Duration = Duration::from_millis(800);
 
+/// For how long it is looked anew, while each look takes longer than it permits buying.
+const LOOK_FOR: Duration = Duration::from_secs(3);
+
 /// Why nothing is bought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halted {
@@ -83,11 +86,13 @@ impl Halting {
 
     /// Why nothing may be bought, after a look at the books if there was none lately.
     pub async fn why_now(&self, store: &dyn Store) -> Option<Halted> {
-        if self.why() == Some(Halted::NotKnown) {
+        let give_up = Instant::now() + LOOK_FOR;
+        // What a look says that itself took longer than it is good for is too old: under load, the next may be quicker.
+        while self.why() == Some(Halted::NotKnown) && Instant::now() < give_up {
             let _turn = self.0.turn.lock().await;
             // Whoever had the turn before may have looked for everybody; if it cannot be known, that is the answer.
-            if self.why() == Some(Halted::NotKnown) {
-                let _ = self.ask(store).await;
+            if self.why() == Some(Halted::NotKnown) && self.ask(store).await.is_err() {
+                break;
             }
         }
         self.why()
