@@ -23,7 +23,7 @@ use crate::gateway::Gateway;
 use crate::health::Question;
 use crate::id::{AttemptId, JobId, RouteName};
 use crate::job::{Event, State, step};
-use crate::metrics::{AttemptOutcome, UpstreamCall};
+use crate::metrics::{AttemptOutcome, QueueOutcome, UpstreamCall};
 use crate::money::MicroUsd;
 use crate::order::{Parts, Ties};
 use crate::owing;
@@ -104,14 +104,14 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         if gw.halting.why_now(&*gw.store).await.is_some() {
             break;
         }
-        if !may_be_asked(gw, &order, in_line, candidate, &mut turned) {
+        if !may_be_asked(gw, &order, in_line, candidate, &mut turned).await {
             continue;
         }
         crash::point("before_hold");
         let submitting = match open(gw, &order, job.as_ref(), candidate).await {
             Ok(job) => job,
             Err(OpenError::RouteFull { .. }) => {
-                turned.full(candidate, FULL_WAIT);
+                no_room(gw, &order, in_line, candidate, FULL_WAIT, &mut turned).await;
                 continue;
             }
             Err(OpenError::TenantFull { in_flight }) if in_line || order.queue.is_some() => {
@@ -173,7 +173,9 @@ async fn open(gw: &Gateway, order: &Order, job: Option<&Arc<Job>>, candidate: &C
 
 /// What becomes of an order that none of its routes took: it stands in line if it may, and is refused if not.
 async fn taken_by_nobody(gw: &Gateway, order: &Order, in_line: bool, job: Option<Arc<Job>>, turned: Turned) -> Result<Arc<Job>, Refusal> {
-    if in_line || (order.queue.is_some() && turned.is_worth_waiting()) {
+    // Who stands in line waits for whatever passes; a cap does not.
+    let waits = if in_line { !turned.is_only_capped() } else { order.queue.is_some() && turned.is_worth_waiting() };
+    if waits {
         match line::stand(gw, order, job.as_ref()).await {
             Ok(job) => return Ok(job),
             // As many wait as may: then it is refused as if there were no line.
@@ -183,7 +185,11 @@ async fn taken_by_nobody(gw: &Gateway, order: &Order, in_line: bool, job: Option
         }
     }
     if let Some(job) = job {
-        write_down(gw, job, Event::Exhausted, Facts { error: Some(turned.error()), ..Facts::default() }).await?;
+        let error = Some(turned.error());
+        let ended = write_down(gw, job, Event::Exhausted, Facts { error: error.clone(), ..Facts::default() }).await?;
+        if in_line && ended.error == error {
+            gw.metrics.left_line(&ended, QueueOutcome::Capped, Duration::ZERO);
+        }
     }
     Err(turned.refusal(&order.plan.model, order.subject.ceiling()))
 }
@@ -202,12 +208,30 @@ pub fn in_order<'a>(gw: &Gateway, plan: &'a Plan) -> impl Iterator<Item = &'a Ca
 }
 
 /// Whether a candidate has the model, and it is the order's turn there, with one more request this minute, which is then taken.
-fn may_be_asked(gw: &Gateway, order: &Order, in_line: bool, candidate: &Candidate, turned: &mut Turned) -> bool {
+async fn may_be_asked(gw: &Gateway, order: &Order, in_line: bool, candidate: &Candidate, turned: &mut Turned) -> bool {
     if gw.health.is_gone(&candidate.route, &order.plan.model) {
         turned.gone(candidate);
         return false;
     }
-    line::admits(gw, order, in_line, &candidate.route).inspect_err(|wait| turned.full(candidate, *wait)).is_ok()
+    match line::admits(gw, order, in_line, &candidate.route) {
+        Ok(()) => true,
+        Err(wait) => {
+            no_room(gw, order, in_line, candidate, wait, turned).await;
+            false
+        }
+    }
+}
+
+/// A candidate has no room. If its cap leaves too little as well, that is no reason for an order to wait for it.
+async fn no_room(gw: &Gateway, order: &Order, in_line: bool, candidate: &Candidate, wait: Duration, turned: &mut Turned) {
+    let capped = if in_line || order.queue.is_some() { line::capped(gw, candidate).await } else { None };
+    match capped {
+        Some(booking) => {
+            owing::refused(gw, &booking).await;
+            turned.capped(candidate);
+        }
+        None => turned.full(candidate, wait),
+    }
 }
 
 fn new_attempt(gw: &Gateway, candidate: &Candidate, tenant_in_flight_max: Option<u32>) -> NewAttempt {

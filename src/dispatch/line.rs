@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use super::turned::FULL_WAIT;
 use super::{Order, Subject, new_attempt};
+use crate::budget::{Account, Booking};
 use crate::gateway::Gateway;
 use crate::job::State;
+use crate::money::MicroUsd;
 use crate::order;
 use crate::plan::Candidate;
 use crate::policy::Route;
@@ -46,6 +48,16 @@ pub fn heed(gw: &Gateway, candidate: &Candidate, answer: &Result<Accepted, Submi
         Err(SubmitError::NotSent(_)) if in_line => gw.hall.rests(route, None, FULL_WAIT),
         _ => {}
     }
+}
+
+/// The route's booking, if its cap leaves too little for a candidate, as far as the books say: nobody waits for that.
+pub async fn capped(gw: &Gateway, candidate: &Candidate) -> Option<Booking> {
+    let route = &candidate.route;
+    let booking = Booking::at(Account::Route(route.name.clone()), route.budget.as_ref(), gw.clock.now());
+    let cap = booking.cap?;
+    let balance = gw.store.balance(&booking.account, &booking.period.key).await.ok()??;
+    let used = balance.held.plus(balance.spent).unwrap_or(MicroUsd::MAX);
+    (cap.minus(used).unwrap_or(MicroUsd::ZERO) < candidate.price).then_some(booking)
 }
 
 /// Has an order's job stand in line, again or for the first time.

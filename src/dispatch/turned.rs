@@ -46,6 +46,12 @@ impl Turned {
         self.halted.is_none() && (self.full.is_some() || self.tenant_full.is_some())
     }
 
+    /// Whether nothing but caps of routes keeps it from being made: waiting would not help.
+    pub fn is_only_capped(&self) -> bool {
+        let passes = self.full.is_some() || self.tenant_full.is_some() || self.halted.is_some() || self.unavailable;
+        self.capped && !passes
+    }
+
     /// Its account's cap leaves too little.
     pub fn capped(&mut self, candidate: &Candidate) {
         self.why.push(format!("{}: at its cap", candidate.route.name));
@@ -80,6 +86,7 @@ impl Turned {
     pub fn error(&self) -> JobError {
         let (code, message) = match &self.halted {
             Some(_) => ("halted", "The operator of this gateway stopped all new videos before this one was ordered."),
+            None if self.is_only_capped() => ("insufficient_quota", "The gateway's own budget is used up. Ask its operator."),
             None => ("no_route_available", "Nobody could make this video."),
         };
         JobError { code: code.to_owned(), message: message.to_owned() }

@@ -19,6 +19,7 @@ use crate::dispatch::{Order, Subject, dispatch};
 use crate::eta;
 use crate::gateway::Gateway;
 use crate::hall::{Board, Place};
+use crate::halting::Halted;
 use crate::id::{JobId, RouteName, TenantName};
 use crate::job::{Event, State};
 use crate::metrics::QueueOutcome;
@@ -47,6 +48,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a job was not made that stood in line, as its client is told.
 const EXPIRED: (&str, &str) = ("queue_timeout", "Nobody had room to make this video for as long as it could wait.");
+const EXPIRED_HALTED: &str = "Its time to wait ran out while the operator of this gateway had stopped all new videos.";
 
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
@@ -131,8 +133,10 @@ impl Usher {
 
     /// Ends those that stood in line for as long as they may.
     async fn end_the_late(&self) -> Result<(), StoreError> {
+        let halted = matches!(self.gw.halting.why(), Some(Halted::ByFile | Halted::ByOperator(_)));
+        let message = if halted { EXPIRED_HALTED } else { EXPIRED.1 };
         for job in self.gw.store.out_of_time(self.gw.clock.now(), EXPIRED_MAX).await? {
-            if sweeper::end(&self.gw, &job, Event::Expired, EXPIRED.0, EXPIRED.1).await {
+            if sweeper::end(&self.gw, &job, Event::Expired, EXPIRED.0, message).await {
                 self.gw.metrics.left_line(&job, QueueOutcome::Expired, Duration::ZERO);
             }
         }

@@ -36,6 +36,8 @@ words! {
         Expired = "expired",
         /// Its client deleted it
         Deleted = "deleted",
+        /// Whoever may make it is at its cap
+        Capped = "capped",
     }
 }
 

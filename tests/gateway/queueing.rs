@@ -280,6 +280,38 @@ async fn a_wish_that_ended_in_line_is_not_bought_when_it_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_route_at_its_cap_is_not_waited_for() {
+    let capped = format!("{ONE}\nbudget = {{ cap = \"0.90\" }}");
+    let world = World::at_speed(1, &[openai("openai", &capped), tenant("acme", LINE)]).await;
+    let acme = world.tenant("acme");
+    acme.ordered(&wish("0")).await;
+    let (next, last) = (acme.ordered(&wish("1")).await, acme.ordered(&wish("2")).await);
+    assert_eq!(world.jobs_in("waiting"), 2, "those who wait hold nothing of the route's yet");
+    world.turn_clock(Duration::from_secs(60));
+    while world.orders() < 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(acme.wish(&wish("3")).await.refusal(), "429 insufficient_quota -", "full, and at its cap");
+    serve_all(&world).await;
+    assert_eq!(acme.ended(id(&next)).await["status"], "completed");
+    let ended = acme.ended(id(&last)).await;
+    assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("insufficient_quota")), "{ended}");
+    assert_eq!(acme.wish(&wish("4")).await.refusal(), "429 insufficient_quota -");
+    assert_eq!((order(&world), world.held("tenant:acme")), (["0", "1"].map(str::to_owned).to_vec(), 0));
+    let metrics = String::from_utf8(world.operator().get("/metrics").await.ok().body.to_vec()).unwrap();
+    assert!(metrics.contains("filmgate_queue_ended_total{outcome=\"capped\",tenant=\"acme\"} 1"));
+
+    // Where another route is merely full, its turn comes.
+    world.edit_policy(&[openai("openai", &capped), openai("other", ONE), tenant("acme", LINE)]).await;
+    for n in 5..7 {
+        acme.ordered(&wish(&n.to_string())).await;
+    }
+    serve_all(&world).await;
+    assert_eq!(world.orders(), 4);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_route_that_is_added_serves_those_who_wait_where_they_may_be_served() {
     let policy = |routes: &[String]| {
         let tenants = [tenant("acme", &format!("{LINE}\nshow_route = true")), tenant("rival", &format!("{LINE}\nresidency = \"eu\""))];
