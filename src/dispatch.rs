@@ -159,7 +159,7 @@ pub async fn dispatch(gw: &Gateway, order: Order, on_disk: oneshot::Sender<Arc<J
         job = Some(after);
     }
 
-    turned.halted(gw.halting.why());
+    turned.halted(gw.halting.why_now(&*gw.store).await);
     taken_by_nobody(gw, &order, in_line, job, turned).await
 }
 
