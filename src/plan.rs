@@ -164,6 +164,8 @@ pub enum NoPlan {
         rule: Option<usize>,
         /// Why each of its routes is passed over.
         passed_over: Vec<PassedOver>,
+        /// Whether one is only disabled or drained, and may be back.
+        may_return: bool,
     },
 }
 
@@ -195,7 +197,7 @@ pub struct Survey {
 /// Plans a wish as [`plan`] does, and goes on looking where that could stop.
 pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, moment: Moment<'_>) -> Survey {
     let (asked, today) = (Asked::of(policy, wish, pin), moment.today());
-    let is_offered = pin.is_some() || policy.routes.values().any(|r| r.takes_new() && r.models.contains_key(&asked.model));
+    let is_offered = pin.is_some() || policy.routes.values().any(|r| r.models.contains_key(&asked.model));
     let unknown = || NoPlan::UnknownModel { model: asked.model.clone(), known: models(policy, tenant, today) };
     let is_known = is_offered && may_ask(tenant, &asked.model);
     let model = asked.model.clone();
@@ -299,7 +301,7 @@ impl<'a> Lane<'a> {
             at,
         };
         let Some((index, rule)) = policy.rules.first(&traits) else {
-            return Err(NoPlan::NoRoute { rule: None, passed_over: Vec::new() });
+            return Err(NoPlan::NoRoute { rule: None, passed_over: Vec::new(), may_return: false });
         };
         let routes = rule.routes.iter().map(|(route, weight)| (route, *weight)).collect();
         let bound = rule.residency.as_deref().map(|region| Bound { region, whose: Whose::Rule(index) });
@@ -310,7 +312,8 @@ impl<'a> Lane<'a> {
     fn pinned(policy: &'a Policy, pin: &'a Pin) -> Result<Self, NoPlan> {
         let Some(route) = policy.routes.get(&pin.route) else {
             let why = "has the clip that this one is made from, and is no longer in the policy".into();
-            return Err(NoPlan::NoRoute { rule: None, passed_over: vec![PassedOver { route: pin.route.clone(), why }] });
+            let passed_over = vec![PassedOver { route: pin.route.clone(), why }];
+            return Err(NoPlan::NoRoute { rule: None, passed_over, may_return: false });
         };
         let bound = pin.residency.as_deref().map(|region| Bound { region, whose: Whose::Source });
         Ok(Self { rule: None, routes: vec![(route, 1)], choose: Choose::Ordered, bound })
@@ -363,7 +366,8 @@ fn nobody(rule: Option<usize>, tenant: &Tenant, asked: &Asked, unable: &[(&Route
     if let Some(name) = extra(false) {
         return NoPlan::Extra { name };
     }
-    NoPlan::NoRoute { rule, passed_over: unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect() }
+    let may_return = unable.iter().any(|(_, unfit)| matches!(unfit, Unfit::Out(_)));
+    NoPlan::NoRoute { rule, may_return, passed_over: unable.iter().map(|(route, unfit)| unfit.of_route(route)).collect() }
 }
 
 /// Passes over what is longer than the tenant may ask for; what counts is what would be made.

@@ -396,6 +396,11 @@ fn no_plan(why: &NoPlan) -> Told {
             "cost_above_limit",
             &format!("This video would cost {price} USD and yours may cost at most {max} USD. Ask for a shorter or smaller one."),
         ),
+        NoPlan::NoRoute { may_return: true, .. } => down(
+            "no_route_available",
+            "Nobody who makes such videos takes new ones for now, at the word of this gateway's operator. Nothing was charged.",
+        )
+        .again(60),
         NoPlan::NoRoute { .. } => told(
             StatusCode::SERVICE_UNAVAILABLE,
             "service_unavailable_error",

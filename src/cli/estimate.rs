@@ -135,7 +135,7 @@ fn line(args: &EstimateArgs, clips: &Clips) -> Line {
 /// Why there is no price, in the operator's words.
 fn explained(why: &NoPlan, tenant: Option<&str>) -> String {
     match why {
-        NoPlan::NoRoute { rule: None, passed_over } if passed_over.is_empty() && tenant.is_none() => {
+        NoPlan::NoRoute { rule: None, passed_over, .. } if passed_over.is_empty() && tenant.is_none() => {
             "no rule is for this; name a tenant with --tenant, or end the rules with one that has no `when`".into()
         }
         other => other.to_string(),

@@ -86,6 +86,8 @@ impl<'a> Asked<'a> {
 pub enum Unfit<'a> {
     /// It could not serve any such wish: the reason, as a sentence without its subject.
     Fault(String),
+    /// It has such clips and makes none for now, because its operator says so: likewise.
+    Out(&'static str),
     /// It would, were the wish another one.
     Misfit {
         /// What the route has instead.
@@ -106,6 +108,7 @@ impl Unfit<'_> {
     pub fn of_route(&self, route: &RouteName) -> PassedOver {
         let why = match self {
             Self::Fault(why) => why.clone(),
+            Self::Out(why) => (*why).to_owned(),
             Self::Unsayable(lacks) => format!("speaks a dialect that cannot say it: {lacks}"),
             Self::Misfit { offer, seconds, size, extra } => {
                 let lengths = seconds.then(|| format!("makes clips of {} s only", list(&offer.seconds)));
@@ -120,12 +123,6 @@ impl Unfit<'_> {
 
 /// What `route` would make for `asked`, or why it may not.
 pub fn serve<'a>(route: &'a Arc<Route>, bounds: &[Bound<'_>], asked: &Asked<'a>, today: Date) -> Result<Candidate, Unfit<'a>> {
-    if !route.enabled {
-        return Err(Unfit::Fault("is disabled".into()));
-    }
-    if route.drain && !asked.is_pinned {
-        return Err(Unfit::Fault("is drained and takes nothing new".into()));
-    }
     let Some(offer) = route.models.get(&asked.model) else {
         return Err(Unfit::Fault(format!("does not offer {}", asked.model)));
     };
@@ -134,6 +131,12 @@ pub fn serve<'a>(route: &'a Arc<Route>, bounds: &[Bound<'_>], asked: &Asked<'a>,
     }
     if let Some(fault) = region_fault(route, bounds) {
         return Err(Unfit::Fault(fault));
+    }
+    if !route.enabled {
+        return Err(Unfit::Out("is disabled"));
+    }
+    if route.drain && !asked.is_pinned {
+        return Err(Unfit::Out("is drained and takes nothing new"));
     }
     let seconds = asked.seconds.met(|| fit::default_seconds(&offer.seconds), |s| fit::seconds(offer.fit, &offer.seconds, s));
     let size = asked.size.met(|| fit::default_size(&offer.sizes), |s| fit::size(offer.fit, &offer.sizes, s));

@@ -35,10 +35,10 @@ impl fmt::Display for NoPlan {
             Self::Size { asked, offered } => write!(f, "{asked} cannot be ordered; these sizes can: {}", or_none(offered)),
             Self::TooLong { max } => write!(f, "the tenant may ask for {max} s at most (max_seconds)"),
             Self::TooDear { price, max } => write!(f, "a clip costs {price}, and the tenant may spend {max} on one (max_cost)"),
-            Self::NoRoute { rule: None, passed_over } if passed_over.is_empty() => {
+            Self::NoRoute { rule: None, passed_over, .. } if passed_over.is_empty() => {
                 f.write_str("no rule is for this; end the rules with one that has no `when`")
             }
-            Self::NoRoute { rule, passed_over } => {
+            Self::NoRoute { rule, passed_over, .. } => {
                 f.write_str("no route")?;
                 if let Some(index) = rule {
                     write!(f, " of rules[{index}]")?;

@@ -60,11 +60,16 @@ async fn a_clip_is_remixed_where_it_is_while_that_is_drained_and_not_once_it_is_
 }
 
 #[tokio::test]
-async fn where_every_route_is_drained_the_model_is_not_offered_any_more() {
-    let world = World::start(&[openai("first", "drain = true"), tenant("acme", "")]).await;
+async fn where_every_route_is_drained_or_disabled_the_model_is_not_listed_and_a_client_may_come_back() {
+    let policy = |more: &str| [openai("first", more), openai("second", "enabled = false"), tenant("acme", "")];
+    let world = World::start(&policy("drain = true")).await;
     assert!(world.log().contains("every route is disabled or drained"), "whoever starts it is told");
     let acme = world.tenant("acme");
-    assert_eq!(acme.wish(&whale()).await.refusal(), "404 model_not_found model");
+    let refused = acme.wish(&whale()).await;
+    assert_eq!((refused.refusal().as_str(), refused.header("retry-after")), ("503 no_route_available -", "60"));
+    assert_eq!(acme.wish(&json!({ "prompt": "a whale", "model": "sora-3" })).await.refusal(), "404 model_not_found model");
     assert_eq!(acme.get("/v1/models").await.ok().json()["data"], json!([]));
+    world.edit_policy(&policy("")).await;
+    acme.made(&whale()).await;
     world.end().await;
 }
