@@ -1,7 +1,7 @@
 //! Traffic: how long clips take on each route and how busy each is, as far as this process has seen.
 //!
 //! Advice for the order of a plan, nothing more: the store keeps the limits themselves. What was seen fades. The
-//! table of [`eta`](crate::eta) counts for one clip, each clip seen for one too and for half as much every quarter
+//! table of [`eta`] counts for one clip, each clip seen for one too and for half as much every quarter
 //! of an hour, so that a route that was slow is tried again, and one that nobody has tried stands as the table has
 //! it. Survives reloads; the map of clips is bounded, and starts afresh with the process.
 
