@@ -19,6 +19,8 @@ const PAUSES: [Duration; 5] =
     [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 /// How much longer than for one reply all sendings together may take.
 const LONGER: Duration = Duration::from_secs(20);
+/// How often the books are looked at for a halt before one sending.
+const LOOKS: u32 = 3;
 
 /// Submits an attempt; where that is safe, until its outcome is clear or for as long as is reasonable.
 pub async fn submit(gw: &Gateway, route: &Route, attempt: AttemptId, submission: &Submission<'_>) -> Result<Accepted, SubmitError> {
@@ -46,10 +48,19 @@ pub async fn submit(gw: &Gateway, route: &Route, attempt: AttemptId, submission:
 }
 
 /// Sends an attempt once, under its key if the route honours keys.
+///
+/// What the books said of a halt may be too old by the time that there is a connection. Then nothing has left, and the
+/// books are looked at again.
 pub async fn send(gw: &Gateway, route: &Route, attempt: AttemptId, submission: &Submission<'_>) -> Result<Accepted, SubmitError> {
     let key = route.idempotency_key.then_some(attempt);
-    if gw.halting.why_now(&*gw.store).await.is_some() {
-        return Err(SubmitError::Withheld("buying is halted"));
+    for _ in 0..LOOKS {
+        if gw.halting.why_now(&*gw.store).await.is_some() {
+            break;
+        }
+        match gw.upstream.pay(route, key, |endpoint, proof| route.provider.submit(endpoint, proof, submission)).await {
+            Err(SubmitError::Withheld(_)) => {}
+            answer => return answer,
+        }
     }
-    gw.upstream.pay(route, key, |endpoint, proof| route.provider.submit(endpoint, proof, submission)).await
+    Err(SubmitError::Withheld("buying is halted"))
 }
