@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tokio_postgres::Row;
+
 use super::fault::Fault;
 use super::notices;
 use super::rows::Columns;
@@ -16,11 +18,26 @@ use crate::id::JobId;
 use crate::money::MicroUsd;
 use crate::store::{OpenError, StoreError};
 
-/// Takes the locks of accounts, in the order of their names, and answers which periods they count in. An account
-/// that nothing was booked to yet has no lock.
+/// Locks the accounts of a condition, in the order of their names, and answers which periods they count in.
+macro_rules! lock_accounts {
+    ($which:literal) => {
+        concat!("SELECT account, period FROM current_periods WHERE account = ANY ($1)", $which, " ORDER BY account FOR UPDATE")
+    };
+}
+
+/// Takes the locks of accounts, if each of them has one; otherwise none, and answers nothing.
 async fn lock_all(session: &Session, accounts: &[String]) -> Result<Vec<(String, String)>, Fault> {
-    let sql = "SELECT account, period FROM current_periods WHERE account = ANY ($1) ORDER BY account FOR UPDATE";
-    let found = session.rows(sql, &[&accounts]).await?;
+    let sql = lock_accounts!(" AND (SELECT count(*) FROM current_periods WHERE account = ANY ($1)) = $2");
+    let count = i64::try_from(accounts.len()).unwrap_or(i64::MAX);
+    periods(&session.rows(sql, &[&accounts, &count]).await?)
+}
+
+/// Takes the locks of those accounts that have one: something was booked to them.
+async fn lock_any(session: &Session, accounts: &[String]) -> Result<Vec<(String, String)>, Fault> {
+    periods(&session.rows(lock_accounts!(""), &[&accounts]).await?)
+}
+
+fn periods(found: &[Row]) -> Result<Vec<(String, String)>, Fault> {
     found
         .iter()
         .map(|row| {
@@ -33,21 +50,25 @@ async fn lock_all(session: &Session, accounts: &[String]) -> Result<Vec<(String,
 /// Takes the locks of accounts that have been booked to.
 pub(super) async fn lock(session: &Session, accounts: &[Account]) -> Result<(), Fault> {
     let names: Vec<String> = accounts.iter().map(Account::to_string).collect();
-    lock_all(session, &names).await.map(drop)
+    lock_any(session, &names).await.map(drop)
 }
 
 /// Takes the locks of the accounts of a hold, and sees to it that each counts in its period.
+///
+/// An account that is new is added before the lock of any is taken: whoever waits for another to have added it
+/// has nothing that the other could be waiting for.
 pub(super) async fn enter(session: &Session, bookings: &[&Booking]) -> Result<(), Fault> {
     let mut wanted: Vec<(String, &Booking)> = bookings.iter().map(|booking| (booking.account.to_string(), *booking)).collect();
     wanted.sort_by(|one, other| one.0.cmp(&other.0));
     let names: Vec<String> = wanted.iter().map(|(account, _)| account.clone()).collect();
     let mut current = lock_all(session, &names).await?;
     if current.len() < names.len() {
-        let missing = wanted.iter().filter(|(account, _)| !current.iter().any(|(found, _)| found == account)).collect::<Vec<_>>();
+        let known = known(session, &names).await?;
+        let missing = wanted.iter().filter(|(account, _)| !known.contains(account)).collect::<Vec<_>>();
         for (account, booking) in &missing {
             begin_account(session, account, &booking.period).await?;
         }
-        current = lock_all(session, &names).await?;
+        current = lock_any(session, &names).await?;
         for (account, booking) in missing {
             if book_earlier_jobs(session, &booking.account, account, &booking.period).await? > 0 {
                 add_up(session, account, &booking.period).await?;
@@ -60,6 +81,12 @@ pub(super) async fn enter(session: &Session, bookings: &[&Booking]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Which of these accounts something was booked to.
+async fn known(session: &Session, accounts: &[String]) -> Result<HashSet<String>, Fault> {
+    let found = session.rows("SELECT account FROM current_periods WHERE account = ANY ($1)", &[&accounts]).await?;
+    found.iter().map(|row| Columns::of(row).take()).collect()
 }
 
 /// The names of those of these bookings' accounts that count in another period, one that goes on at `at`.

@@ -62,6 +62,33 @@ fn three_replicas_reach_a_cap_and_never_pass_it() {
     });
 }
 
+/// Whoever comes first with a tenant, an end user or a route adds their accounts. Two who each had what the other
+/// waits for would stand for a second, until the server ends one of them.
+#[test]
+fn those_who_come_first_do_not_stand_in_each_others_way() {
+    let cluster = Arc::new(Cluster::start());
+    let database = Emptied::on(Arc::clone(&cluster));
+    block_on(async {
+        let stores = replicas(&database.books, 3).await;
+        for tenant in ["acme", "bravo", "chess", "delta", "early", "final"] {
+            let wishes = (0..24_usize).map(|task| {
+                let user = Some((["ann", "bob", "cy"][task % 3], Some(99_000_000)));
+                let wish = Wish { tenant, route: ["north", "south"][task % 2], user, ..Wish::plain() };
+                let store = Arc::clone(&stores[task % 3]);
+                async move { open(&store, &wish).await.map(drop) }
+            });
+            assert_eq!(join_all(wishes).await, vec![Ok(()); 24]);
+        }
+        assert_eq!(stores[0].audit().await, Ok(Vec::new()));
+    });
+    // The server counts what a connection met when that ends.
+    let connected = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    while cluster.sql(connected)[0][0] != "0" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(cluster.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0], "0");
+}
+
 #[test]
 fn what_one_replica_learns_another_answers_at_once() {
     let database = Emptied::new();
