@@ -32,7 +32,7 @@ async fn refusal(address: &str) -> String {
     Postgres::open(address).await.err().expect("it was opened").to_string()
 }
 
-/// 31 jobs fit under the gateway's cap; eight tasks at each of three replicas ask for 192, for three tenants, and
+/// 31 jobs fit under the gateway's cap; sixteen tasks at each of three replicas ask for 192, for three tenants, and
 /// do not agree on the cap: whoever knows the lower one stops there.
 #[test]
 fn three_replicas_reach_a_cap_and_never_pass_it() {
@@ -40,11 +40,11 @@ fn three_replicas_reach_a_cap_and_never_pass_it() {
     block_on(async {
         let stores = replicas(&database.books, 3).await;
         let cap = |tenant, jobs: i64| Wish { tenant, gateway_cap: Some(jobs * 800_000 + 799_999), ..Wish::plain() };
-        let tasks = (0..24_usize).map(|task| {
+        let tasks = (0..48_usize).map(|task| {
             let store = Arc::clone(&stores[task % 3]);
             async move {
                 let mut opened = 0;
-                for n in 0..8 {
+                for n in 0..4 {
                     let tenant = ["acme", "rival", "guest"][(task + n) % 3];
                     match open(&store, &cap(tenant, if (task + n) % 2 == 0 { 31 } else { 20 })).await {
                         Ok(_) => opened += 1,
