@@ -17,6 +17,7 @@ mod residencies;
 mod rules;
 mod settings;
 mod tenants;
+mod tls;
 mod webhooks;
 mod when;
 

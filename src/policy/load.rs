@@ -3,6 +3,8 @@
 //! Reads the file and its secrets, and hands both to [`compile`]. Decides nothing about what the
 //! file says; adds warnings about who else can read it, and what is wrong with files that it names.
 
+mod tls;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
@@ -11,18 +13,16 @@ use std::path::{Path, PathBuf};
 
 use super::compile::{SecretSource, compile};
 use super::fault::{Faults, Gathering};
-use super::{Policy, Server, Tls};
-use crate::certificate::{self, Half, Unfit};
+use super::{Policy, Server};
 use crate::secret::Secret;
+
+pub use tls::{TlsFiles, tls_files};
 
 /// The largest policy file, bytes: the most tenants, with room to spare.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// The largest secret in a file of its own, bytes.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
-
-/// The largest file with a chain of certificates, bytes.
-const CHAIN_BYTES_MAX: u64 = 1 << 20;
 
 /// Why there is no policy to run.
 #[derive(Debug, thiserror::Error)]
@@ -69,45 +69,8 @@ impl LoadError {
 pub fn load_to_serve(path: &Path, text: &str, in_force: Option<&Server>) -> Result<Policy, LoadError> {
     let policy = load_text(path, text, Reading::All)?;
     let mut faults = Gathering::new(text.strip_prefix('\u{feff}').unwrap_or(text));
-    let (new, old) = (&policy.server, in_force);
-    for (key, new, old) in
-        [("server.tls", &new.tls, old.map(|old| &old.tls)), ("server.admin_tls", &new.admin_tls, old.map(|old| &old.admin_tls))]
-    {
-        let Some(new) = new else { continue };
-        if old.and_then(Option::as_ref).is_some_and(|old| (&old.cert, &old.key) == (&new.cert, &new.key)) {
-            continue;
-        }
-        if let Err(unfit) = tls_files(new).and_then(|files| certificate::read(&files.cert, &files.key)) {
-            let half = if unfit.half == Half::Certificate { "cert" } else { "key" };
-            faults.add(&new.at, format_args!("{key}.{half}"), unfit.message, unfit.remedy);
-        }
-    }
+    tls::look(&policy.server, in_force, &mut faults);
     if faults.is_empty() { Ok(policy) } else { Err(Faults { origin: path.display().to_string(), ..faults.tell() }.into()) }
-}
-
-/// What is in the files of a certificate and its key. Not for showing.
-pub struct TlsFiles {
-    /// The chain.
-    pub cert: Vec<u8>,
-    /// Its key.
-    pub key: Vec<u8>,
-}
-
-/// Reads the files of a certificate and its key.
-pub fn tls_files(tls: &Tls) -> Result<TlsFiles, Unfit> {
-    let read = |path: &Path, half: Half, bytes_max: u64| {
-        let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes));
-        let unfit = |why: String| {
-            let remedy =
-                "write the file's path (a relative one starts at the folder of the policy file), and let the gateway's user read it";
-            Unfit { half, message: format!("cannot read {}: {why}", path.display()), remedy }
-        };
-        read.map_err(|why| unfit(why.to_string()))?;
-        let fits = bytes.len() as u64 <= bytes_max;
-        if fits { Ok(bytes) } else { Err(unfit("it is too large".to_owned())) }
-    };
-    Ok(TlsFiles { cert: read(&tls.cert, Half::Certificate, CHAIN_BYTES_MAX)?, key: read(&tls.key, Half::Key, SECRET_BYTES_MAX)? })
 }
 
 /// Which of the secrets that a file names are read. The others need not be there.

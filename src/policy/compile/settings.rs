@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Pass;
 use super::webhooks::webhook;
+use super::{Pass, tls};
 use crate::id::ModelName;
 use crate::policy::file::forms::{Placed, Written};
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Alerts, Defaults, Server, StoreUrl, Telemetry, Tls, file};
+use crate::policy::{Alerts, Defaults, Server, StoreUrl, Telemetry, file};
 use crate::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,8 +46,8 @@ pub(super) fn server(file: &file::Server, pass: &mut Pass<'_>) -> Server {
     Server {
         listen,
         admin,
-        tls: tls("server.tls", &file.tls, pass),
-        admin_tls: tls("server.admin_tls", &file.admin_tls, pass),
+        tls: tls::compile("server.tls", &file.tls, pass),
+        admin_tls: tls::compile("server.admin_tls", &file.admin_tls, pass),
         admin_hosts: file.admin_hosts.iter().map(|host| host.value.clone()).collect(),
         public_url: pass.url(format_args!("server.public_url"), &file.public_url),
         body_bytes_max: usize::try_from(body_bytes.unwrap_or(BODY_BYTES_DEFAULT)).unwrap_or(usize::MAX),
@@ -68,22 +68,6 @@ fn halt(file: &file::Server, pass: &mut Pass<'_>) -> bool {
         pass.warnings.push("`server.halt` is true: nothing is bought, and every order is refused; remove it to go on".to_owned());
     }
     halt
-}
-
-/// The files as written; whether they hold what they should is seen by who reads them.
-fn tls(path: &str, written: &Option<Placed<file::Tls>>, pass: &mut Pass<'_>) -> Option<Tls> {
-    let written = written.as_ref()?;
-    let mut file = |key: &str, holds: &str, given: &Option<Placed<String>>| match given {
-        Some(given) if !given.value.is_empty() && !given.value.contains("://") => Some(PathBuf::from(&given.value)),
-        given => {
-            let at = given.as_ref().map_or(&written.at, |given| &given.at);
-            let remedy = format!("write `{key} = \"PATH\"`, the PEM file with {holds}");
-            pass.faults.add(at, format_args!("{path}.{key}"), format!("TLS needs a file with {holds}"), remedy);
-            None
-        }
-    };
-    let (cert, key) = (file("cert", "the certificate", &written.value.cert), file("key", "its private key", &written.value.key));
-    Some(Tls { cert: cert?, key: key?, at: written.at.clone() })
 }
 
 fn address(path: fmt::Arguments<'_>, text: &Option<Placed<String>>, default: SocketAddr, pass: &mut Pass<'_>) -> SocketAddr {
