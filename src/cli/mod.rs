@@ -59,7 +59,7 @@ enum Command {
     Estimate(estimate::EstimateArgs),
     /// Who would make a clip, why nobody else, and what would be held. Exit code 0 if somebody would, else 1.
     Explain(explain::ExplainArgs),
-    /// What was spent, by tenant, route, model and day.
+    /// What was spent, by tenant, key, end user, route, model and day.
     Report(report::ReportArgs),
     /// Look at jobs, and decide what the gateway may not: adopt, write off.
     Jobs(jobs::JobsArgs),
@@ -136,12 +136,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn report_spend(args: &report::ReportArgs) -> anyhow::Result<ExitCode> {
-    let (from, until) = args.range(Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
+    let query = args.query(Clock::default().now().utc_date()).map_err(anyhow::Error::msg)?;
     let (policy, runtime) = (policy(&args.config, Reading::Store)?, runtime()?);
     let store = runtime.block_on(boot::open_books(&policy))?;
-    let (rows, overview) = (runtime.block_on(store.report(from, until))?, runtime.block_on(store.overview())?);
+    let (report, overview) = (runtime.block_on(store.report(query))?, runtime.block_on(store.overview())?);
     eprint!("{}", report::aside(&overview, args));
-    print(&report::render(&rows, &overview, args))
+    print(&report::render(&report, &overview, args))
 }
 
 /// Loads the policy that a command works with, and no secret of it that the command does not need: whoever halts

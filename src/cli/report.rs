@@ -1,9 +1,8 @@
 //! `filmgate report`: who spent what, where, and what remained of it.
 //!
-//! Turns rows of the store into sums by the columns that were asked for. A sum too large to be
-//! written stays at the largest that can be; nothing wraps.
+//! Prints sums of the store's. However many groups there are, a report has a bounded number of rows, and they
+//! add up to its total: what has no row of its own is one row together.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::ToSpan as _;
@@ -13,15 +12,27 @@ use serde_json::{Map, Value, json};
 
 use super::table::{Align, table};
 use crate::clock::Timestamp;
+use crate::id::TenantName;
 use crate::money::MicroUsd;
-use crate::store::{Overview, ReportRow};
+use crate::store::{Figures, Overview, Report, ReportBy, ReportQuery, ReportRow};
 
-/// Say what was spent by tenant, route, model and day
+/// How many rows a report has at the most, unless it is told.
+const ROWS_MAX: u32 = 10_000;
+
+/// Say what was spent by tenant, key, end user, route, model and day
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReportArgs {
-    /// What to sum by, in this order
+    /// What to sum by, in this order; a key and a user are their tenant's, which comes with them
     #[arg(long, value_enum, value_delimiter = ',', value_name = "COLUMNS", default_value = "tenant,route,model,day")]
     pub by: Vec<Column>,
+
+    /// Only this tenant's jobs
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+
+    /// Only so many rows, the dearest first, and the others as one; by default up to 10000, by their names
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: Option<u32>,
 
     /// The first day (UTC), such as 2026-11-01; by default the first of this month
     #[arg(long, value_name = "DATE")]
@@ -53,6 +64,10 @@ pub struct ReportArgs {
 pub enum Column {
     /// Who paid.
     Tenant,
+    /// The name of the tenant's key by which it was ordered.
+    Key,
+    /// The tenant's end user for whom it was made.
+    User,
     /// Which route made it.
     Route,
     /// The public model.
@@ -95,14 +110,29 @@ impl ReportArgs {
         Ok((midnight(first)?, midnight(end)?))
     }
 
+    /// What the store is asked. The error is for the person who typed it.
+    pub fn query(&self, today: Date) -> Result<ReportQuery, String> {
+        let (from, until) = self.range(today)?;
+        Ok(ReportQuery {
+            from,
+            until,
+            tenant: self.tenant.as_ref().map(TenantName::new),
+            by: self.columns().into_iter().map(Column::by).collect(),
+            limit: self.top.unwrap_or(ROWS_MAX),
+        })
+    }
+
     fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }
 
-    /// Each column once, in the order asked for.
+    /// Each column once, in the order asked for, and the tenant before a name that is the tenant's.
     fn columns(&self) -> Vec<Column> {
         let mut columns = Vec::new();
         for column in &self.by {
+            if matches!(column, Column::Key | Column::User) && !self.by.contains(&Column::Tenant) && !columns.contains(&Column::Tenant) {
+                columns.push(Column::Tenant);
+            }
             if !columns.contains(column) {
                 columns.push(*column);
             }
@@ -120,34 +150,24 @@ impl Column {
     const fn name(self) -> &'static str {
         match self {
             Self::Tenant => "tenant",
+            Self::Key => "key",
+            Self::User => "user",
             Self::Route => "route",
             Self::Model => "model",
             Self::Day => "day",
         }
     }
 
-    fn of(self, row: &ReportRow) -> &str {
+    const fn by(self) -> ReportBy {
         match self {
-            Self::Tenant => &row.tenant,
-            Self::Route => &row.route,
-            Self::Model => &row.model,
-            Self::Day => &row.day,
+            Self::Tenant => ReportBy::Tenant,
+            Self::Key => ReportBy::Key,
+            Self::User => ReportBy::User,
+            Self::Route => ReportBy::Route,
+            Self::Model => ReportBy::Model,
+            Self::Day => ReportBy::Day,
         }
     }
-}
-
-/// What rows of one group come to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    jobs: u64,
-    completed: u64,
-    failed: u64,
-    seconds: u64,
-    spent: MicroUsd,
-    held: MicroUsd,
-    retries: u64,
-    retry_cost: MicroUsd,
-    charged: MicroUsd,
 }
 
 /// A figure of a report.
@@ -157,56 +177,71 @@ enum Figure {
     Money(MicroUsd),
 }
 
-impl Sum {
-    fn add(&mut self, row: &ReportRow) {
-        self.jobs = self.jobs.saturating_add(row.jobs);
-        self.completed = self.completed.saturating_add(row.completed);
-        self.failed = self.failed.saturating_add(row.failed);
-        self.seconds = self.seconds.saturating_add(row.seconds);
-        self.spent = plus(self.spent, row.spent);
-        self.held = plus(self.held, row.held);
-        self.retries = self.retries.saturating_add(row.retries);
-        self.retry_cost = plus(self.retry_cost, row.retry_cost);
-        self.charged = plus(self.charged, row.charged);
-    }
+/// The figures, in the order they are printed.
+fn figures(of: &Figures) -> [(&'static str, Figure); 10] {
+    let margin = of.charged.minus(of.spent).unwrap_or(MicroUsd::new(i64::MIN));
+    [
+        ("jobs", Figure::Count(of.jobs)),
+        ("completed", Figure::Count(of.completed)),
+        ("failed", Figure::Count(of.failed)),
+        ("seconds", Figure::Count(of.seconds)),
+        ("spent", Figure::Money(of.spent)),
+        ("held", Figure::Money(of.held)),
+        ("retries", Figure::Count(of.retries)),
+        ("retry_cost", Figure::Money(of.retry_cost)),
+        ("charged", Figure::Money(of.charged)),
+        ("margin", Figure::Money(margin)),
+    ]
+}
 
-    /// The figures, in the order they are printed.
-    fn figures(&self) -> [(&'static str, Figure); 10] {
-        let margin = self.charged.minus(self.spent).unwrap_or(MicroUsd::new(i64::MIN));
-        [
-            ("jobs", Figure::Count(self.jobs)),
-            ("completed", Figure::Count(self.completed)),
-            ("failed", Figure::Count(self.failed)),
-            ("seconds", Figure::Count(self.seconds)),
-            ("spent", Figure::Money(self.spent)),
-            ("held", Figure::Money(self.held)),
-            ("retries", Figure::Count(self.retries)),
-            ("retry_cost", Figure::Money(self.retry_cost)),
-            ("charged", Figure::Money(self.charged)),
-            ("margin", Figure::Money(margin)),
-        ]
+/// What is left of a total without a part of it.
+fn without(total: Figures, part: &Figures) -> Figures {
+    let count = u64::saturating_sub;
+    let money = |a: MicroUsd, b: MicroUsd| a.minus(b).unwrap_or(MicroUsd::MAX);
+    Figures {
+        jobs: count(total.jobs, part.jobs),
+        completed: count(total.completed, part.completed),
+        failed: count(total.failed, part.failed),
+        seconds: count(total.seconds, part.seconds),
+        spent: money(total.spent, part.spent),
+        held: money(total.held, part.held),
+        retries: count(total.retries, part.retries),
+        retry_cost: money(total.retry_cost, part.retry_cost),
+        charged: money(total.charged, part.charged),
     }
 }
 
-fn plus(a: MicroUsd, b: MicroUsd) -> MicroUsd {
-    a.plus(b).unwrap_or(MicroUsd::MAX)
+/// A report in the order in which it is printed.
+struct Sheet<'a> {
+    columns: Vec<Column>,
+    rows: Vec<&'a ReportRow>,
+    /// How many groups have no row of their own, and what they came to together.
+    rest: Option<(u64, Figures)>,
+    total: &'a Figures,
+}
+
+impl<'a> Sheet<'a> {
+    /// By name where everything is there and nobody asked for the dearest.
+    fn of(report: &'a Report, args: &ReportArgs) -> Self {
+        let mut rows: Vec<&ReportRow> = report.rows.iter().collect();
+        let others = report.groups.saturating_sub(rows.len() as u64);
+        let rest = (others > 0).then(|| (others, rows.iter().fold(report.total, |left, row| without(left, &row.figures))));
+        if args.top.is_none() && rest.is_none() {
+            rows.sort_by(|a, b| a.names.cmp(&b.names));
+        }
+        Self { columns: args.columns(), rows, rest, total: &report.total }
+    }
 }
 
 /// The report as it is printed. What is no job's and no tenant's stands below the rows, and as members of its own in
 /// JSON; a spreadsheet would sum it up with them, so a CSV is without it.
-pub fn render(rows: &[ReportRow], overview: &Overview, args: &ReportArgs) -> String {
-    let columns = args.columns();
-    let mut groups: BTreeMap<Vec<&str>, Sum> = BTreeMap::new();
-    let mut total = Sum::default();
-    for row in rows {
-        groups.entry(columns.iter().map(|column| column.of(row)).collect()).or_default().add(row);
-        total.add(row);
-    }
+pub fn render(report: &Report, overview: &Overview, args: &ReportArgs) -> String {
+    let sheet = Sheet::of(report, args);
     match args.format() {
-        Format::Table if rows.is_empty() => format!("No jobs in this period.\n{}", nobodys(overview)),
-        Format::Table => as_table(&columns, &groups, &total) + &nobodys(overview),
-        Format::Csv => as_csv(&columns, &groups),
-        Format::Json => as_json(&columns, &groups, &total, overview),
+        Format::Table if report.groups == 0 => format!("No jobs in this period.\n{}", nobodys(overview)),
+        Format::Table => as_table(&sheet) + &nobodys(overview),
+        Format::Csv => as_csv(&sheet),
+        Format::Json => as_json(&sheet, overview),
     }
 }
 
@@ -228,33 +263,46 @@ fn nobodys(overview: &Overview) -> String {
     told
 }
 
-fn as_table(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>, total: &Sum) -> String {
-    let names = columns.iter().map(|column| (column.name(), Align::Left));
-    let head: Vec<(&str, Align)> = names.chain(total.figures().map(|(name, _)| (name, Align::Right))).collect();
-    let row = |key: &[&str], sum: &Sum| {
-        let figures = sum.figures().map(|(_, figure)| match figure {
+/// What stands for the groups that have no row of their own, and is no name.
+fn others(count: u64) -> String {
+    if count == 1 { "(1 other)".to_owned() } else { format!("({count} others)") }
+}
+
+fn as_table(sheet: &Sheet<'_>) -> String {
+    let names = sheet.columns.iter().map(|column| (column.name(), Align::Left));
+    let head: Vec<(&str, Align)> = names.chain(figures(sheet.total).map(|(name, _)| (name, Align::Right))).collect();
+    let row = |names: Vec<String>, of: &Figures| {
+        let figures = figures(of).map(|(_, figure)| match figure {
             Figure::Count(count) => count.to_string(),
             Figure::Money(amount) => amount.grouped(),
         });
-        key.iter().map(ToString::to_string).chain(figures).collect::<Vec<String>>()
+        names.into_iter().chain(figures).collect::<Vec<String>>()
     };
-    let rows: Vec<Vec<String>> = groups.iter().map(|(key, sum)| row(key, sum)).collect();
-    let label: Vec<&str> = (0..columns.len()).map(|i| if i == 0 { "total" } else { "" }).collect();
-    table(&head, &rows, &[row(&label, total)])
+    let named = |row: &ReportRow| row.names.iter().map(|name| name.clone().unwrap_or_else(|| "(none)".to_owned())).collect();
+    let label = |text: String| std::iter::once(text).chain(sheet.columns.iter().skip(1).map(|_| String::new())).collect();
+    let mut rows: Vec<Vec<String>> = sheet.rows.iter().map(|line| row(named(line), &line.figures)).collect();
+    rows.extend(sheet.rest.iter().map(|(count, rest)| row(label(others(*count)), rest)));
+    table(&head, &rows, &[row(label("total".to_owned()), sheet.total)])
 }
 
-/// RFC 4180, with a head and without a row of totals, which a spreadsheet would count twice.
-fn as_csv(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>) -> String {
-    let names = columns.iter().map(|column| column.name());
-    let head: Vec<&str> = names.chain(Sum::default().figures().map(|(name, _)| name)).collect();
+/// RFC 4180, with a head and without a row of totals, which a spreadsheet would count twice. Who has no name is an
+/// empty cell.
+fn as_csv(sheet: &Sheet<'_>) -> String {
+    let names = sheet.columns.iter().map(|column| column.name());
+    let head: Vec<&str> = names.chain(figures(sheet.total).map(|(name, _)| name)).collect();
     let mut text = format!("{}\r\n", head.join(","));
-    for (key, sum) in groups {
-        let figures = sum.figures().map(|(_, figure)| match figure {
+    let mut line = |names: Vec<String>, of: &Figures| {
+        let figures = figures(of).map(|(_, figure)| match figure {
             Figure::Count(count) => count.to_string(),
             Figure::Money(amount) => amount.to_string(),
         });
-        let cells: Vec<String> = key.iter().map(|name| csv_text(name)).chain(figures).collect();
-        text.push_str(&format!("{}\r\n", cells.join(",")));
+        text.push_str(&format!("{}\r\n", names.into_iter().chain(figures).collect::<Vec<String>>().join(",")));
+    };
+    for row in &sheet.rows {
+        line(row.names.iter().map(|name| csv_text(name.as_deref().unwrap_or_default())).collect(), &row.figures);
+    }
+    if let Some((count, rest)) = &sheet.rest {
+        line(std::iter::once(others(*count)).chain(sheet.columns.iter().skip(1).map(|_| String::new())).collect(), rest);
     }
     text
 }
@@ -266,9 +314,9 @@ fn csv_text(name: &str) -> String {
     if name.contains([',', '"', '\r', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name }
 }
 
-fn as_json(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>, total: &Sum, overview: &Overview) -> String {
-    let put = |into: &mut Map<String, Value>, sum: &Sum| {
-        for (name, figure) in sum.figures() {
+fn as_json(sheet: &Sheet<'_>, overview: &Overview) -> String {
+    let put = |into: &mut Map<String, Value>, of: &Figures| {
+        for (name, figure) in figures(of) {
             match figure {
                 Figure::Count(count) => drop(into.insert(name.into(), json!(count))),
                 Figure::Money(amount) => {
@@ -278,17 +326,23 @@ fn as_json(columns: &[Column], groups: &BTreeMap<Vec<&str>, Sum>, total: &Sum, o
             }
         }
     };
-    let row = |(key, sum): (&Vec<&str>, &Sum)| {
-        let mut row: Map<String, Value> = columns.iter().zip(key).map(|(column, name)| (column.name().into(), json!(name))).collect();
-        put(&mut row, sum);
-        Value::Object(row)
+    let row = |row: &&ReportRow| {
+        let names = sheet.columns.iter().zip(&row.names);
+        let mut object: Map<String, Value> = names.map(|(column, name)| (column.name().into(), json!(name))).collect();
+        put(&mut object, &row.figures);
+        Value::Object(object)
     };
-    let mut sum = Map::new();
-    put(&mut sum, total);
-    let rows: Vec<Value> = groups.iter().map(row).collect();
+    let rest = sheet.rest.as_ref().map(|(count, rest)| {
+        let mut object = Map::from_iter([("groups".to_owned(), json!(count))]);
+        put(&mut object, rest);
+        object
+    });
+    let mut total = Map::new();
+    put(&mut total, sheet.total);
+    let rows: Vec<Value> = sheet.rows.iter().map(row).collect();
     let Overview { suspense, overrun, .. } = overview;
     let report = json!({
-        "object": "report", "currency": "usd", "rows": rows, "total": sum,
+        "object": "report", "currency": "usd", "rows": rows, "rest": rest, "total": total,
         "suspense": suspense.to_string(), "suspense_microusd": suspense.get(),
         "overrun": overrun.to_string(), "overrun_microusd": overrun.get(),
     });

@@ -93,6 +93,7 @@ const CASES: &[(&str, Case)] = &[
     ("a foreign tenant sees nothing", |w| Box::pin(lists::foreign_tenant(w))),
     ("characters are a tenant's own", |w| Box::pin(lists::characters(w))),
     ("the report adds up by day and route", |w| Box::pin(lists::report(w))),
+    ("the report tells keys and end users apart, and whoever is none of them", |w| Box::pin(lists::report_by_payer(w))),
     ("the overview counts what is open", |w| Box::pin(lists::overview(w))),
     ("a lost job holds its money until policy ends it", |w| Box::pin(corrections::lost(w))),
     ("what nobody can explain is in suspense once", |w| Box::pin(corrections::unexplained(w))),

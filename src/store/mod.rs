@@ -13,6 +13,7 @@ mod moves;
 mod notices;
 mod postgres;
 mod records;
+mod report;
 mod sqlite;
 
 #[cfg(test)]
@@ -37,8 +38,9 @@ pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
 pub use self::postgres::Postgres;
 pub use self::records::{
     Attempt, Balance, Booked, Character, Due, Halt, InLine, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, Line, OpenJobs, Overview,
-    Page, Postponed, Removed, ReportRow, Standing,
+    Page, Postponed, Removed, Standing,
 };
+pub use self::report::{Figures, Report, ReportBy, ReportQuery, ReportRow};
 pub use self::sqlite::Sqlite;
 
 /// Everything durable. One implementation per database; `contract` holds them equal.
@@ -164,8 +166,8 @@ pub trait Store: Send + Sync {
     /// How things stand.
     async fn overview(&self) -> Result<Overview, StoreError>;
 
-    /// The report over jobs created in `[from, until)`, ordered by day, tenant, route, model.
-    async fn report(&self, from: Timestamp, until: Timestamp) -> Result<Vec<ReportRow>, StoreError>;
+    /// Sums up what jobs came to.
+    async fn report(&self, query: ReportQuery) -> Result<Report, StoreError>;
 
     /// For the operator: the newest jobs of all tenants, deleted ones too.
     async fn latest_jobs(&self, tenant: Option<&TenantName>, state: Option<State>, limit: u32) -> Result<Vec<Arc<Job>>, StoreError>;

@@ -190,37 +190,6 @@ pub struct OpenJobs {
     pub oldest_at: Timestamp,
 }
 
-/// One line of the report: jobs that share tenant, route, model and day (UTC, of their creation).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportRow {
-    /// Who paid.
-    pub tenant: String,
-    /// Which route made them.
-    pub route: String,
-    /// The public model name.
-    pub model: String,
-    /// `2026-11-23`
-    pub day: String,
-    /// Jobs, however they ended.
-    pub jobs: u64,
-    /// Jobs that were made.
-    pub completed: u64,
-    /// Jobs that were not.
-    pub failed: u64,
-    /// Seconds of video made.
-    pub seconds: u64,
-    /// What was paid.
-    pub spent: MicroUsd,
-    /// What is still held.
-    pub held: MicroUsd,
-    /// Attempts after a job's first.
-    pub retries: u64,
-    /// What was paid for jobs that a later attempt than the first made.
-    pub retry_cost: MicroUsd,
-    /// What tenants are charged for what was made.
-    pub charged: MicroUsd,
-}
-
 /// An attempt as the books have it, for `jobs show`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {

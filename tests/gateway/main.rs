@@ -31,6 +31,7 @@ mod archiving;
 mod archiving_afar;
 mod budgets;
 mod caps;
+mod payers;
 mod callbacks;
 mod callback_tokens;
 mod notices;

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::id::{JobId, RouteName};
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
-use crate::store::{Correction, CorrectionError, Facts, OpenError, Removed, Unexplained};
+use crate::store::{Correction, CorrectionError, Facts, OpenError, Removed, ReportBy, ReportQuery, Unexplained};
 
 fn charge(upstream_id: &str, microusd: i64) -> Unexplained {
     let (route, amount) = (RouteName::new("north"), MicroUsd::new(microusd));
@@ -86,8 +86,10 @@ pub async fn corrections(world: World) {
     let lines: Vec<_> = ledger.iter().map(|line| (line.kind.as_str(), line.amount.get(), line.note.as_deref())).collect();
     let note = Some("the bill says so");
     assert_eq!(lines, [("hold", 800_000, None), ("settle", 800_000, None), ("adjust", -300_000, note), ("adjust", 50_000, note)]);
-    let rows = world.store.report(NOON, Timestamp::from_secs(NOON.as_secs() + 1)).await.unwrap();
-    assert_eq!(rows.iter().map(|row| row.spent.get()).collect::<Vec<_>>(), [550_000]);
+    let until = Timestamp::from_secs(NOON.as_secs() + 1);
+    let query = ReportQuery { from: NOON, until, tenant: None, by: vec![ReportBy::Tenant], limit: 10 };
+    let report = world.store.report(query).await.unwrap();
+    assert_eq!(report.rows.iter().map(|row| row.figures.spent.get()).collect::<Vec<_>>(), [550_000]);
 }
 
 /// A job was released, and then turns out to have been made.

@@ -12,9 +12,11 @@ use proptest::{collection, option, prop_oneof};
 use super::queue::place;
 use super::{DATABASES, Database, NOON, Wish, World, adds_up, block_on, key, month, route, tenant, user};
 use crate::budget::Account;
+use crate::clock::Timestamp;
+use crate::id::TenantName;
 use crate::job::{Event, Hold, State, step};
 use crate::money::MicroUsd;
-use crate::store::{Correction, Facts, Job, OpenError};
+use crate::store::{Correction, Facts, Job, OpenError, ReportBy, ReportQuery};
 
 const TENANTS: [&str; 2] = ["acme", "other"];
 /// Of each tenant, by the same names.
@@ -278,6 +280,40 @@ async fn correct(world: &World, model: &mut Model, n: usize, amount: i64) {
     }
 }
 
+/// However what happened is summed up, each tenant's parts are its whole, and the whole is what is booked to it.
+async fn sums_up(world: &World, model: &Model) {
+    use ReportBy::{Day, Key, Model as Name, Route, User};
+    for name in TENANTS {
+        let query = |by: &[ReportBy]| ReportQuery {
+            from: Timestamp::from_ms(0),
+            until: Timestamp::from_ms(i64::MAX),
+            tenant: Some(TenantName::new(name)),
+            by: by.to_vec(),
+            limit: 1_000,
+        };
+        let booked = MONTHS.iter().enumerate().filter_map(|(month, _)| model.books.get(&(tenant(name), month)));
+        let booked = booked.fold((0, 0), |sum, (held, spent)| (sum.0 + held, sum.1 + spent));
+        for by in [&[Key][..], &[User], &[Key, User], &[Route, User], &[Day, Key], &[Name, Route, Day, User, Key]] {
+            let report = world.store.report(query(by)).await.unwrap();
+            let parts = report.rows.iter().map(|row| (row.figures.held.get(), row.figures.spent.get(), row.figures.jobs));
+            let parts = parts.fold((0, 0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1, sum.2 + part.2));
+            let whole = (report.total.held.get(), report.total.spent.get(), report.total.jobs);
+            assert_eq!((parts, report.groups), (whole, report.rows.len() as u64), "{name} by {by:?}");
+            assert_eq!((whole.0, whole.1), booked, "{name}");
+        }
+        for (n, part) in KEYS.iter().enumerate() {
+            let of_key = world.store.report(query(&[Key])).await.unwrap();
+            let of_user = world.store.report(query(&[User])).await.unwrap();
+            for (report, name, account) in [(of_key, *part, key(name, part)), (of_user, USERS[n], user(name, USERS[n]))] {
+                let row = report.rows.iter().find(|row| row.names[0].as_deref() == Some(name));
+                let told = row.map_or((0, 0), |row| (row.figures.held.get(), row.figures.spent.get()));
+                let booked = MONTHS.iter().enumerate().filter_map(|(month, _)| model.books.get(&(account.clone(), month)));
+                assert_eq!(told, booked.fold((0, 0), |sum, (held, spent)| (sum.0 + held, sum.1 + spent)), "{account}");
+            }
+        }
+    }
+}
+
 async fn compare(world: &World, model: &Model) {
     for ((account, in_month), expected) in &model.books {
         assert_eq!(world.balance(account, &month(MONTHS[*in_month]).key).await, *expected, "{account} {in_month}");
@@ -304,6 +340,7 @@ proptest! {
                     }
                     compare(&world, &model).await;
                 }
+                sums_up(&world, &model).await;
                 drop(world);
                 adds_up(&*database).await;
             });

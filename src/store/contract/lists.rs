@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::id::{CharacterId, JobId, RouteName, TenantName};
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
-use crate::store::{Character, Facts, Job, Page, Removed};
+use crate::store::{Character, Facts, Figures, Job, Page, Removed, Report, ReportBy, ReportQuery};
 
 fn acme() -> TenantName {
     TenantName::new("acme")
@@ -150,16 +150,70 @@ pub async fn report(world: World) {
     world.open(&wish).await.unwrap();
     world.open(&Wish { at: NOON.after(Duration::from_secs(86_400)), ..wish.clone() }).await.unwrap();
 
-    let rows = world.store.report(Timestamp::from_ms(0), Timestamp::from_ms(i64::MAX)).await.unwrap();
-    assert_eq!(rows.iter().map(|row| (row.day.as_str(), row.jobs)).collect::<Vec<_>>(), [("2026-11-23", 3), ("2026-11-24", 1)]);
-    let row = &rows[0];
-    assert_eq!((row.tenant.as_str(), row.route.as_str(), row.model.as_str()), ("acme", "north", "sora-2"));
-    assert_eq!((row.completed, row.failed, row.seconds, row.retries), (1, 1, 8, 1));
-    assert_eq!((row.spent.get(), row.held.get(), row.retry_cost.get(), row.charged.get()), (800_000, 900_000, 800_000, 1_000_000));
+    let all = |by: &[ReportBy]| ReportQuery {
+        from: Timestamp::from_ms(0),
+        until: Timestamp::from_ms(i64::MAX),
+        tenant: None,
+        by: by.to_vec(),
+        limit: 100,
+    };
+    let by_all = all(&[ReportBy::Tenant, ReportBy::Route, ReportBy::Model, ReportBy::Day]);
+    let report = world.store.report(by_all.clone()).await.unwrap();
+    let names: Vec<Vec<&str>> = report.rows.iter().map(|row| row.names.iter().flatten().map(String::as_str).collect()).collect();
+    assert_eq!(names, [["acme", "north", "sora-2", "2026-11-23"], ["acme", "north", "sora-2", "2026-11-24"]], "the dearest first");
+    let expected = Figures {
+        jobs: 3,
+        completed: 1,
+        failed: 1,
+        seconds: 8,
+        spent: MicroUsd::new(800_000),
+        held: MicroUsd::new(900_000),
+        retries: 1,
+        retry_cost: MicroUsd::new(800_000),
+        charged: MicroUsd::new(1_000_000),
+    };
+    assert_eq!(report.rows[0].figures, expected);
+    assert_eq!((report.rows[1].figures.jobs, report.groups), (1, 2));
+    let total = Figures { jobs: 4, held: MicroUsd::new(1_800_000), ..expected };
+    assert_eq!(report.total, total);
 
+    let first = world.store.report(ReportQuery { limit: 1, ..by_all.clone() }).await.unwrap();
+    assert_eq!((first.rows.as_slice(), first.groups, first.total), (&report.rows[..1], 2, total), "what is left out is known of");
+    let others = ReportQuery { tenant: Some(TenantName::new("other")), ..by_all.clone() };
+    assert_eq!(world.store.report(others).await, Ok(Report::default()));
     let ms = |n| Timestamp::from_ms(NOON.as_ms() + n);
-    assert!(world.store.report(ms(1), ms(2)).await.unwrap().is_empty());
-    assert_eq!(world.store.report(ms(0), ms(1)).await.unwrap().len(), 1, "the first moment counts, the last does not");
+    let between = |from, until| ReportQuery { from, until, ..by_all.clone() };
+    assert_eq!(world.store.report(between(ms(1), ms(2))).await, Ok(Report::default()));
+    assert_eq!(world.store.report(between(ms(0), ms(1))).await.unwrap().groups, 1, "the first moment counts, the last does not");
+}
+
+pub async fn report_by_payer(world: World) {
+    let names = [(None, None), (Some("ci"), None), (Some("ci"), Some("u-1")), (Some("Web"), Some("ünd, \"2\"")), (None, Some("u-1"))];
+    for (key, user) in names {
+        for tenant in ["acme", "other"] {
+            let wish = Wish { tenant, key: key.map(|key| (key, None)), user: user.map(|user| (user, None)), ..Wish::plain() };
+            world.open(&wish).await.unwrap();
+        }
+    }
+    let all = |by: &[ReportBy]| ReportQuery {
+        from: Timestamp::from_ms(0),
+        until: Timestamp::from_ms(i64::MAX),
+        tenant: Some(acme()),
+        by: by.to_vec(),
+        limit: 100,
+    };
+    let held = |report: &Report| {
+        let mut held: Vec<(Option<String>, i64)> = report.rows.iter().map(|row| (row.names[0].clone(), row.figures.held.get())).collect();
+        held.sort();
+        held
+    };
+    let clips = |name: Option<&str>, n: i64| (name.map(str::to_owned), n * 800_000);
+    let by_key = world.store.report(all(&[ReportBy::Key])).await.unwrap();
+    assert_eq!(held(&by_key), [clips(None, 2), clips(Some("Web"), 1), clips(Some("ci"), 2)]);
+    let by_user = world.store.report(all(&[ReportBy::User])).await.unwrap();
+    assert_eq!(held(&by_user), [clips(None, 2), clips(Some("u-1"), 2), clips(Some("ünd, \"2\""), 1)]);
+    let both = world.store.report(all(&[ReportBy::User, ReportBy::Key])).await.unwrap();
+    assert_eq!((both.groups, both.total), (5, by_key.total));
 }
 
 pub async fn overview(world: World) {

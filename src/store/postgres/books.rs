@@ -1,4 +1,4 @@
-//! The books as a whole: how things stand, the report, and whether everything adds up. What takes more
+//! The books as a whole: how things stand, and whether everything adds up. What takes more
 //! than one query is called in a transaction that sees one moment.
 
 use super::fault::Fault;
@@ -6,9 +6,8 @@ use super::notices;
 use super::read::balance;
 use super::rows::Columns;
 use super::session::Session;
-use crate::clock::Timestamp;
 use crate::money::MicroUsd;
-use crate::store::{OpenJobs, Overview, ReportRow};
+use crate::store::{OpenJobs, Overview};
 
 /// The newest balances that are answered at once.
 const BALANCES_MAX: i64 = 10_000;
@@ -49,44 +48,6 @@ async fn total(session: &Session, lines: &str) -> Result<MicroUsd, Fault> {
     let sql = format!("SELECT coalesce(sum(amount_microusd), 0)::bigint FROM ledger WHERE {lines}");
     let found = session.row_if_any(&sql, &[]).await?;
     found.map_or(Ok(MicroUsd::ZERO), |row| Columns::of(&row).money())
-}
-
-/// The report over jobs created in `[from, until)`.
-pub(super) async fn report(session: &Session, from: Timestamp, until: Timestamp) -> Result<Vec<ReportRow>, Fault> {
-    let sql =
-        "SELECT tenant, route, model, to_char(to_timestamp(created_at_ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD') COLLATE \"C\" AS day,
-            count(*),
-            count(*) FILTER (WHERE state = 'completed'),
-            count(*) FILTER (WHERE state IN ('failed', 'lost', 'released')),
-            coalesce(sum(seconds) FILTER (WHERE state = 'completed'), 0)::bigint,
-            (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(amount_microusd) FROM ledger
-                WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint,
-            coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
-            sum(greatest(attempts, 1) - 1)::bigint,
-            coalesce(sum(cost_microusd) FILTER (WHERE attempts > 1), 0)::bigint,
-            coalesce(sum(charge_microusd) FILTER (WHERE state = 'completed'), 0)::bigint
-        FROM jobs WHERE created_at_ms >= $1 AND created_at_ms < $2
-        GROUP BY day, tenant, route, model ORDER BY day, tenant, route, model";
-    let rows = session.rows(sql, &[&from.as_ms(), &until.as_ms()]).await?;
-    let rows = rows.iter().map(|row| {
-        let mut columns = Columns::of(row);
-        Ok(ReportRow {
-            tenant: columns.take()?,
-            route: columns.take()?,
-            model: columns.take()?,
-            day: columns.take()?,
-            jobs: columns.count()?,
-            completed: columns.count()?,
-            failed: columns.count()?,
-            seconds: columns.count()?,
-            spent: columns.money()?,
-            held: columns.money()?,
-            retries: columns.count()?,
-            retry_cost: columns.money()?,
-            charged: columns.money()?,
-        })
-    });
-    rows.collect()
 }
 
 /// What must hold of the books, as a query that finds what does not, and says so in its one column.

@@ -19,6 +19,7 @@ mod presence;
 mod queue;
 mod read;
 mod reconcile;
+mod report;
 mod rows;
 mod session;
 mod transaction;
@@ -45,8 +46,8 @@ use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
     ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Job, Jobs, Keyed,
-    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow,
-    Standing, Store, StoreError, Unexplained,
+    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, Report,
+    ReportQuery, Standing, Store, StoreError, Unexplained,
 };
 
 /// How long the first connection is waited for, and a migration by others.
@@ -331,8 +332,9 @@ impl Store for Postgres {
         self.read_moment(ANSWER_WITHIN, |session| async move { books::overview(&session).await }).await
     }
 
-    async fn report(&self, from: Timestamp, until: Timestamp) -> Result<Vec<ReportRow>, StoreError> {
-        self.read_moment(AUDIT_WITHIN, |session| async move { books::report(&session, from, until).await }).await
+    async fn report(&self, query: ReportQuery) -> Result<Report, StoreError> {
+        let query = &query;
+        self.read_moment(AUDIT_WITHIN, |session| async move { report::report(&session, query).await }).await
     }
 
     async fn latest_jobs(&self, tenant: Option<&TenantName>, state: Option<State>, limit: u32) -> Result<Vec<Arc<Job>>, StoreError> {

@@ -1,13 +1,12 @@
-//! The books as a whole: how things stand, the report, and whether everything adds up.
+//! The books as a whole: how things stand, and whether everything adds up.
 
 use rusqlite::{Connection, Error};
 
 use super::notices;
 use super::read::balance;
 use super::rows::Columns;
-use crate::clock::Timestamp;
 use crate::money::MicroUsd;
-use crate::store::{OpenJobs, Overview, ReportRow};
+use crate::store::{OpenJobs, Overview};
 
 /// The newest balances that are answered at once.
 const BALANCES_MAX: u32 = 10_000;
@@ -42,43 +41,6 @@ pub(super) fn overview(conn: &Connection) -> Result<Overview, Error> {
     };
     let suspense = total("job_id IS NULL AND kind IN ('suspense', 'adjust')")?;
     Ok(Overview { open, balances, suspense, overrun: total("kind = 'overrun'")?, notices: notices::standing(&moment)? })
-}
-
-/// The report over jobs created in `[from, until)`.
-pub(super) fn report(conn: &Connection, from: Timestamp, until: Timestamp) -> Result<Vec<ReportRow>, Error> {
-    let sql = "SELECT tenant, route, model, strftime('%Y-%m-%d', created_at_ms / 1000, 'unixepoch') AS day,
-            count(*),
-            count(*) FILTER (WHERE state = 'completed'),
-            count(*) FILTER (WHERE state IN ('failed', 'lost', 'released')),
-            coalesce(sum(seconds) FILTER (WHERE state = 'completed'), 0),
-            coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(amount_microusd) FROM ledger
-                WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0),
-            coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
-            sum(max(attempts, 1) - 1),
-            coalesce(sum(cost_microusd) FILTER (WHERE attempts > 1), 0),
-            coalesce(sum(charge_microusd) FILTER (WHERE state = 'completed'), 0)
-        FROM jobs WHERE created_at_ms >= ?1 AND created_at_ms < ?2
-        GROUP BY day, tenant, route, model ORDER BY day, tenant, route, model";
-    let mut rows = conn.prepare_cached(sql)?;
-    let rows = rows.query_map([from.as_ms(), until.as_ms()], |row| {
-        let mut columns = Columns::of(row);
-        Ok(ReportRow {
-            tenant: columns.take()?,
-            route: columns.take()?,
-            model: columns.take()?,
-            day: columns.take()?,
-            jobs: columns.count()?,
-            completed: columns.count()?,
-            failed: columns.count()?,
-            seconds: columns.count()?,
-            spent: columns.money()?,
-            held: columns.money()?,
-            retries: columns.count()?,
-            retry_cost: columns.money()?,
-            charged: columns.money()?,
-        })
-    })?;
-    rows.collect()
 }
 
 /// What must hold of the books, as a query that finds what does not, and says so in its one column.

@@ -19,6 +19,7 @@ mod queue;
 mod read;
 mod readers;
 mod reconcile;
+mod report;
 mod rows;
 mod wishes;
 mod workers;
@@ -43,8 +44,8 @@ use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
     ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Job, Jobs, Keyed,
-    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, ReportRow,
-    Standing, Store, StoreError, Unexplained,
+    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, Report,
+    ReportQuery, Standing, Store, StoreError, Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -266,8 +267,8 @@ impl Store for Sqlite {
         self.readers.read(books::overview).await
     }
 
-    async fn report(&self, from: Timestamp, until: Timestamp) -> Result<Vec<ReportRow>, StoreError> {
-        self.readers.read(move |conn| books::report(conn, from, until)).await
+    async fn report(&self, query: ReportQuery) -> Result<Report, StoreError> {
+        self.readers.read(move |conn| report::report(conn, &query)).await
     }
 
     async fn latest_jobs(&self, tenant: Option<&TenantName>, state: Option<State>, limit: u32) -> Result<Vec<Arc<Job>>, StoreError> {

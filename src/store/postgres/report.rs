@@ -1,0 +1,71 @@
+//! The report: what jobs came to, by whatever they share. Called in a transaction that sees one moment.
+
+use super::fault::Fault;
+use super::rows::Columns;
+use super::session::Session;
+use crate::store::{Figures, Report, ReportBy, ReportQuery, ReportRow};
+
+const FIGURES: &str = "count(*) AS jobs,
+    count(*) FILTER (WHERE state = 'completed'),
+    count(*) FILTER (WHERE state IN ('failed', 'lost', 'released')),
+    coalesce(sum(seconds) FILTER (WHERE state = 'completed'), 0)::bigint,
+    (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(amount_microusd) FROM ledger
+        WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint AS spent,
+    coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint AS held,
+    coalesce(sum(greatest(attempts, 1) - 1), 0)::bigint,
+    coalesce(sum(cost_microusd) FILTER (WHERE attempts > 1), 0)::bigint,
+    coalesce(sum(charge_microusd) FILTER (WHERE state = 'completed'), 0)::bigint";
+
+const CHOSEN: &str = "FROM jobs WHERE created_at_ms >= $1 AND created_at_ms < $2 AND ($3::text IS NULL OR tenant = $3)";
+
+const fn column(by: ReportBy) -> &'static str {
+    match by {
+        ReportBy::Tenant => "tenant",
+        ReportBy::Key => "key_name COLLATE \"C\" AS key_name",
+        ReportBy::User => "end_user COLLATE \"C\" AS end_user",
+        ReportBy::Route => "route",
+        ReportBy::Model => "model",
+        ReportBy::Day => "to_char(to_timestamp(created_at_ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD') COLLATE \"C\" AS day",
+    }
+}
+
+/// Sums up.
+pub(super) async fn report(session: &Session, query: &ReportQuery) -> Result<Report, Fault> {
+    let ReportQuery { from, until, tenant, by, limit } = query;
+    let (from, until, tenant) = (from.as_ms(), until.as_ms(), tenant.as_ref().map(|name| name.as_str()));
+    let total = session.row_if_any(&format!("SELECT {FIGURES} {CHOSEN}"), &[&from, &until, &tenant]).await?;
+    let total = total.map_or_else(|| Ok(Figures::default()), |row| figures(&mut Columns::of(&row)))?;
+
+    let names: Vec<&str> = by.iter().map(|by| column(*by)).collect();
+    let places: Vec<String> = (1..=by.len()).map(|place| place.to_string()).collect();
+    let (names, places) = (names.join(", "), places.join(", "));
+    let sql = format!(
+        "WITH found AS (SELECT {names}, {FIGURES} {CHOSEN} GROUP BY {places})
+         SELECT *, count(*) OVER () FROM found ORDER BY spent::numeric + held DESC, jobs DESC, {places} LIMIT $4"
+    );
+    let mut groups = 0;
+    let found = session.rows(&sql, &[&from, &until, &tenant, &i64::from(*limit)]).await?;
+    let rows = found.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        let names = by.iter().map(|_| columns.take()).collect::<Result<_, _>>()?;
+        let row = ReportRow { names, figures: figures(&mut columns)? };
+        groups = columns.count()?;
+        Ok(row)
+    });
+    let rows = rows.collect::<Result<_, Fault>>()?;
+    Ok(Report { rows, groups, total })
+}
+
+fn figures(columns: &mut Columns<'_>) -> Result<Figures, Fault> {
+    Ok(Figures {
+        jobs: columns.count()?,
+        completed: columns.count()?,
+        failed: columns.count()?,
+        seconds: columns.count()?,
+        spent: columns.money()?,
+        held: columns.money()?,
+        retries: columns.count()?,
+        retry_cost: columns.money()?,
+        charged: columns.money()?,
+    })
+}
