@@ -2,7 +2,7 @@
 //!
 //! `jobs::usher` puts a board up, every second or so while anybody waits; polls read a place off it without a
 //! lock. Knows what it is told: the books decide who waits, and a board may be a little old. Bounded by the
-//! board's size and the policy's routes.
+//! board's size and by the routes of the policy in force, which `jobs::usher` holds it to.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -117,14 +117,48 @@ impl Hall {
         self.bell.notified().await;
     }
 
-    /// Forgets routes that the policy does not know any more.
+    /// Forgets what is over, and routes that the policy does not know any more.
+    ///
+    /// To be called now and then, not only when a policy comes into force: whoever was at a route by the one before
+    /// may come back from there later.
     pub fn retain(&self, known: impl Fn(&RouteName) -> bool) {
-        lock(&self.rests).retain(|route, _| known(route));
+        let now = Instant::now();
+        lock(&self.rests).retain(|route, rest| rest.until > now && known(route));
         lock(&self.lately).retain(|route, _| known(route));
-        lock(&self.turned).retain(|route, _| known(route));
+        lock(&self.turned).retain(|route, at| at.elapsed() < CAREFUL_FOR && known(route));
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Hall, lock};
+    use crate::id::RouteName;
+
+    fn known(hall: &Hall) -> [usize; 3] {
+        [lock(&hall.rests).len(), lock(&hall.lately).len(), lock(&hall.turned).len()]
+    }
+
+    #[test]
+    fn what_is_known_of_a_route_goes_with_it_and_a_rest_when_it_is_over() {
+        let hall = Hall::default();
+        let routes = ["stays", "goes"].map(RouteName::new);
+        hall.came(routes.iter());
+        for route in &routes {
+            hall.rests(route, None, Duration::from_secs(60));
+            hall.turned_away(route);
+        }
+        hall.retain(|route| *route == routes[0]);
+        assert_eq!(known(&hall), [1, 1, 1]);
+        assert!(!hall.is_busy(&routes[1]) && hall.is_resting(&routes[0]));
+
+        hall.rests(&routes[0], Some(Duration::ZERO), Duration::ZERO);
+        hall.retain(|_| true);
+        assert_eq!(known(&hall), [0, 1, 1], "nobody has to ask for it");
+    }
 }

@@ -44,7 +44,7 @@ const EXPIRED_MAX: u32 = 500;
 const BOARD_MAX: u32 = 20_000;
 /// A board is made anew when its making is this small a share of the time.
 const BOARD_SHARE: u32 = 50;
-/// What jobs needed that are gone is forgotten so often.
+/// What is gone is forgotten so often.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a job was not made that stood in line, as its client is told.
@@ -122,6 +122,7 @@ impl Usher {
         Ok(())
     }
 
+    /// Forgets what jobs needed that are gone, and what was known of lines and of routes that are.
     async fn tidy(&mut self, lines: &[Line]) -> Result<(), StoreError> {
         if self.tidied_at.is_some_and(|at| at.elapsed() < TIDY_EVERY) {
             return Ok(());
@@ -129,6 +130,8 @@ impl Usher {
         self.tidied_at = Some(Instant::now());
         let there: HashSet<(&TenantName, &str)> = lines.iter().map(|line| (&line.tenant, line.lane.as_str())).collect();
         self.heads.tidy(|tenant, lane| there.contains(&(tenant, lane)));
+        let policy = self.gw.policy.snapshot();
+        self.gw.hall.retain(|route| policy.routes.contains_key(route));
         self.gw.store.forget_places().await.map(drop)
     }
 
