@@ -186,12 +186,16 @@ impl Usher {
                 continue;
             }
             let Some(planned) = planned(&self.gw, policy, &head) else { continue };
+            let mut admitted = None;
             for candidate in &planned.candidates {
                 if rooms.takes(&candidate.route.name).await? {
-                    let route = candidate.route.name.clone();
-                    let Some(order) = order(&self.gw, policy, head, route).await? else { break };
-                    return Ok(Some(order));
+                    admitted = Some(candidate.route.name.clone());
+                    break;
                 }
+            }
+            let Some(route) = admitted else { continue };
+            if let Some(order) = order(&self.gw, policy, head, planned, route).await? {
+                return Ok(Some(order));
             }
         }
     }

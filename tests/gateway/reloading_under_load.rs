@@ -31,10 +31,19 @@ const WAYS: usize = 4;
 
 /// The parts of the file of that kind; tenants stand last, so that half a file may be a policy without them.
 fn parts(kind: usize) -> Vec<String> {
+    parts_with(kind, "", "")
+}
+
+/// Likewise, where a route may have one job at a time and who finds none free waits.
+fn parts_with_a_line(kind: usize) -> Vec<String> {
+    parts_with(kind, "limits = { in_flight = 1 }\n", "queue = { max = 10000, wait = \"1h\" }\n")
+}
+
+fn parts_with(kind: usize, of_route: &str, of_tenant: &str) -> Vec<String> {
     let route = |side: &str| {
         format!(
             "[routes.r{kind}{side}]\nprovider = \"openai\"\nbase_url = \"{{simulator}}/openai/v1\"\napi_key = \"sk-test-r{kind}{side}\"\n\
-             poll = {{ early = \"200ms\", late = \"200ms\" }}\n\
+             poll = {{ early = \"200ms\", late = \"200ms\" }}\n{of_route}\
              [routes.r{kind}{side}.models.sora-2]\nseconds = [4]\nprice = \"{}\"\n",
             per_second(kind)
         )
@@ -43,7 +52,7 @@ fn parts(kind: usize) -> Vec<String> {
     let everybody = format!("[[rules]]\nroutes = {{ r{kind}a = {}, r{kind}b = {} }}\n", 1 + kind, KINDS - kind);
     let mut parts = vec![route("a"), route("b")];
     parts.extend((0..rule_of(kind)).map(nobody));
-    parts.extend([everybody, tenant("acme", "budget = { cap = \"unlimited\" }\nshow_route = true")]);
+    parts.extend([everybody, tenant("acme", &format!("{of_tenant}budget = {{ cap = \"unlimited\" }}\nshow_route = true"))]);
     parts
 }
 
@@ -206,6 +215,60 @@ async fn edits_by_the_hundred_fail_no_request_and_mix_no_decision() {
     println!(
         "FIGURE reloading: {taken} edits in force and {refused} refused in {took:.1?}, {asked} requests meanwhile: 0 failed; {ordered} decisions: 0 mixed"
     );
+}
+
+/// Which file decided last of each job, as the log has it.
+fn last_decisions<'l>(log: &'l str, kinds: &HashMap<String, usize>) -> HashMap<&'l str, usize> {
+    let planned = log.lines().filter(|line| line.contains(" planned "));
+    planned.map(|line| (field(line, "job.id"), kinds[field(line, "revision")])).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_out_of_the_line_is_sent_as_one_file_has_it_and_the_log_says_which() {
+    let site = Site::new(1_000, 0, &parts_with_a_line(0)).await;
+    // By the last file, which has the lowest prices and much room, everybody can be made who waits by then.
+    let last = parts_with(0, "limits = { in_flight = 200 }\n", "");
+    let files = (0..KINDS).map(|kind| (parts_with_a_line(kind), kind)).chain([(last.clone(), 0)]);
+    let kinds: HashMap<String, usize> =
+        files.map(|(parts, kind)| (format!("{:x}", Hex(&Sha256::digest(site.policy(&parts)))), kind)).collect();
+    let gateway = site.gateway().await;
+    let (done, acme) = (Arc::new(AtomicBool::new(false)), gateway.tenant("acme"));
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (acme, done) = (acme.clone(), done.clone());
+        clients.spawn(async move {
+            while !done.load(Ordering::SeqCst) {
+                acme.post("/v1/videos", &json!({ "prompt": "a kite", "seconds": "4" })).await.ok();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+        });
+    }
+    let operator = gateway.operator().with("x-filmgate-admin", "1");
+    for number in 1..=60 {
+        edit(&site, number, &site.policy(&parts_with_a_line(number % KINDS))).await;
+        operator.post("/api/reload", &json!({})).await.ok();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    done.store(true, Ordering::SeqCst);
+    clients.join_all().await;
+    edit(&site, 0, &site.policy(&last)).await;
+    operator.post("/api/reload", &json!({})).await.ok();
+    site.until_quiet_for(Duration::from_secs(120)).await;
+
+    let log = gateway.process.log();
+    let decisions = assert_decided_by_one_file_each(&log, &kinds);
+    let decided = last_decisions(&log, &kinds);
+    let books = site.books();
+    let mut jobs = books.prepare("SELECT id, route, price_microusd, ceiling_microusd FROM jobs").unwrap();
+    let jobs = jobs.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    let jobs: Vec<(String, String, i64, i64)> = jobs.map(Result::unwrap).collect();
+    let out_of_the_line = log.lines().filter(|line| line.contains("out of the line")).count();
+    assert!(out_of_the_line > 60, "{out_of_the_line} of {} jobs waited", jobs.len());
+    assert!(decisions >= jobs.len() + out_of_the_line, "{decisions} decisions, {} jobs, {out_of_the_line} out of the line", jobs.len());
+    for (id, route, price, ceiling) in &jobs {
+        assert_eq!(kind_of(route), decided[id.as_str()], "{id} is on {route}");
+        assert!(*price == price_of(route) && price <= ceiling, "{id} for {price} of {ceiling} on {route}");
+    }
 }
 
 /// Bytes as hexadecimal digits.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::EVERY;
 use super::rooms::Rooms;
@@ -15,7 +15,7 @@ use crate::dispatch::{Order, Subject};
 use crate::gateway::Gateway;
 use crate::id::{RouteName, TenantName};
 use crate::order;
-use crate::plan::{Moment, Plan, may_process, plan};
+use crate::plan::{InOrder, Moment, Plan, Reasons, may_process, plan};
 use crate::policy::Policy;
 use crate::store::{InLine, Line, StoreError};
 
@@ -87,23 +87,26 @@ pub fn planned(gw: &Gateway, policy: &Policy, head: &InLine) -> Option<Plan> {
         plan(policy, tenant, &parts.wish, ties.pin.as_ref(), Moment::of(gw.clock.now()).drawing(job.id.seed()).seeing(&gw.traffic));
     let mut planned = planned.inspect_err(|why| debug!(job.id = %job.id, ?why, "nobody may make it at present")).ok()?;
     let model = planned.model.clone();
-    planned.candidates.retain(|candidate| {
-        let route = &candidate.route;
-        !gw.health.is_gone(route, &model)
-            && candidate.price <= job.ceiling
-            && ties.lives_on.as_ref().is_none_or(|name| *name == route.name)
-            && may_process(route, job.residency.as_deref())
+    planned.pass_over(|candidate| gw.health.is_gone(&candidate.route, &model).then(|| "does not have the model any more".to_owned()));
+    planned.pass_over(|candidate| (candidate.price > job.ceiling).then(|| format!("costs more than the {} held", job.ceiling)));
+    planned.pass_over(|candidate| {
+        let elsewhere = ties.lives_on.as_ref().filter(|name| **name != candidate.route.name);
+        elsewhere.map(|route| format!("has none of the characters, which are on {route}"))
     });
+    let residency = job.residency.as_deref();
+    planned.pass_over(|candidate| (!may_process(&candidate.route, residency)).then(|| "is not where the job is bound to".to_owned()));
     Some(planned)
 }
 
-/// The order of a job that comes out of the line, with the file that went with it.
-pub async fn order(gw: &Gateway, policy: &Policy, head: InLine, admitted: RouteName) -> Result<Option<Order>, StoreError> {
-    let Some(plan) = planned(gw, policy, &head) else { return Ok(None) };
+/// The order of a job that comes out of the line as planned, with the file that went with it.
+pub async fn order(gw: &Gateway, policy: &Policy, head: InLine, plan: Plan, admitted: RouteName) -> Result<Option<Order>, StoreError> {
     let file = if head.has_upload { gw.store.upload(head.job.id).await? } else { None };
     let Ok((parts, ties)) = order::take_out(&head.wish, &head.job.prompt, &head.job.extras, file.unwrap_or_default()) else {
         return Ok(None);
     };
+    // It was planned when it came, too; this is what counts.
+    let (revision, routes, passed_over) = (&policy.revision, InOrder(&plan), Reasons(&plan));
+    info!(job.id = %head.job.id, revision, rule = plan.rule, %routes, %passed_over, "planned");
     let tenant_in_flight_max = policy.tenants.get(&head.job.tenant).and_then(|tenant| tenant.limits.in_flight);
     let (subject, begun) = (Subject::Known(head.job), Instant::now());
     Ok(Some(Order { subject, plan, parts, ties, queue: None, admitted: Some(admitted), tenant_in_flight_max, begun }))
