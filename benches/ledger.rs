@@ -15,8 +15,8 @@ mod cluster;
 
 use anyhow::Context as _;
 use filmgate::bench::{
-    Account, AttemptId, Booking, Clock, Event, Facts, Job, JobId, MicroUsd, ModelName, NewAttempt, NewJob, Postgres, RouteName, Seconds,
-    Size, Sqlite, Store, TenantName, step,
+    Account, AccountId, AttemptId, Booking, Clock, Event, Facts, Job, JobId, MicroUsd, ModelName, NewAttempt, NewJob, Postgres, RouteName,
+    Seconds, Size, Sqlite, Store, TenantName, step,
 };
 use tokio::task::JoinSet;
 
@@ -149,6 +149,7 @@ fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
     let attempt = NewAttempt {
         id: AttemptId::mint(),
         route: route.clone(),
+        account: AccountId::new("address-credential"),
         upstream_model: "sora-2".to_owned(),
         seconds: Seconds::DEFAULT,
         size: Size::DEFAULT,

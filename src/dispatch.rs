@@ -239,6 +239,7 @@ fn new_attempt(gw: &Gateway, candidate: &Candidate, tenant_in_flight_max: Option
     NewAttempt {
         id: AttemptId::mint(),
         route: route.name.clone(),
+        account: route.account.clone(),
         upstream_model: candidate.upstream_model.clone(),
         seconds: candidate.seconds,
         size: candidate.size,

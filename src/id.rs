@@ -61,6 +61,27 @@ name! {
     ModelName
 }
 
+name! {
+    /// An account at a provider, by a fingerprint that tells nothing of the secret: see [`crate::provider::Endpoint::account`].
+    AccountId
+}
+
+impl AccountId {
+    /// The fingerprint of the dialect and the address alone: the same for all who are known there.
+    pub fn address(&self) -> &str {
+        self.0.split_once('-').map_or(&*self.0, |(address, _)| address)
+    }
+}
+
+/// Where an attempt is: its route, and the account that it was sent to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Home {
+    /// By which route.
+    pub route: RouteName,
+    /// To which account; `None` is of before that was written down, and means whatever account the route has now.
+    pub account: Option<AccountId>,
+}
+
 /// The text is not an id that we mint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of ours")]

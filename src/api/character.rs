@@ -42,7 +42,15 @@ pub async fn create(gw: &Arc<Gateway>, caller: Caller, request: Request<Incoming
         match made.await {
             Ok(upstream_id) => {
                 let tenant = caller.tenant.name.clone();
-                let character = Character { id, tenant, name, route: route.name.clone(), upstream_id, created_at: at };
+                let character = Character {
+                    id,
+                    tenant,
+                    name,
+                    route: route.name.clone(),
+                    upstream_id,
+                    created_at: at,
+                    account: Some(route.account.clone()),
+                };
                 gw.store.add_character(character.clone()).await?;
                 return Ok(reply::json(json(&character)));
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
-use crate::id::RouteName;
+use crate::id::{Home, RouteName};
 use crate::job::State;
 use crate::policy::Route;
 use crate::store::{Job, StoreError};
@@ -67,7 +67,8 @@ impl Account {
     pub async fn taken(&self, gw: &Gateway, ids: &[String]) -> Result<HashSet<String>, StoreError> {
         let mut taken = HashSet::new();
         for route in self.all() {
-            taken.extend(gw.store.known_upstream_ids(route, ids).await?);
+            let home = Home { route: route.clone(), account: None };
+            taken.extend(gw.store.known_upstream_ids(&home, ids).await?);
         }
         Ok(taken)
     }

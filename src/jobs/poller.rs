@@ -17,7 +17,7 @@ use super::lane::Lane;
 use super::settle::After;
 use super::walk::{self, walk};
 use crate::gateway::Gateway;
-use crate::id::RouteName;
+use crate::id::Home;
 use crate::policy::Route;
 use crate::store::{Due, Postponed, StoreError};
 
@@ -46,7 +46,7 @@ pub async fn run(gw: Arc<Gateway>) {
 }
 
 /// Puts off whoever has no news, and gives each route that has jobs due a turn.
-async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<RouteName, Arc<Lane>>) -> Result<(), StoreError> {
+async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<Home, Arc<Lane>>) -> Result<(), StoreError> {
     let now = gw.clock.now();
     let later = desk.take_later();
     if !later.is_empty() {
@@ -55,17 +55,18 @@ async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<RouteNam
     }
     let (due, policy) = (gw.store.due(now).await?, gw.policy.snapshot());
     for route in policy.routes.keys() {
-        let waiting = due.iter().find(|due| due.route == *route);
-        gw.metrics.poll_due(route, waiting.map_or(0, |due| due.jobs), waiting.map_or(Duration::ZERO, |due| now.since(due.since)));
+        let waiting = due.iter().filter(|due| due.home.route == *route);
+        let jobs = waiting.clone().map(|due| due.jobs).sum();
+        gw.metrics.poll_due(route, jobs, waiting.map(|due| now.since(due.since)).max().unwrap_or_default());
     }
-    lanes.retain(|name, _| policy.route_of(name).is_some() || due.iter().any(|due| due.route == *name));
+    lanes.retain(|home, _| policy.route_of(&home.route).is_some() || due.iter().any(|due| due.home == *home));
     for due in due {
-        let lane = lanes.entry(due.route.clone()).or_default();
-        match policy.route_of(&due.route) {
+        let lane = lanes.entry(due.home.clone()).or_default();
+        match policy.route_of(&due.home.route) {
             Some(route) => turn(gw, desk, lane, route, &due).await?,
             None if lane.rest(REMIND) => {
                 let remedy = "put it back, with `enabled = false` if nothing new shall go there";
-                error!(route.name = %due.route, jobs = due.jobs, "jobs are on a route that is not in the policy; {remedy}");
+                error!(route.name = %due.home.route, jobs = due.jobs, "jobs are on a route that is not in the policy; {remedy}");
             }
             None => {}
         }
@@ -95,7 +96,7 @@ async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, route: &Arc
     if granted == 0 {
         return Ok(());
     }
-    let leased = gw.store.lease_due(&route.name, gw.clock.now(), LEASE, granted).await?;
+    let leased = gw.store.lease_due(&due.home, gw.clock.now(), LEASE, granted).await?;
     let unused = granted - u32::try_from(leased.jobs.len()).unwrap_or(granted).min(granted);
     gw.limits.unask(route, unused);
     let has_more = due.jobs > u64::from(granted);

@@ -18,6 +18,7 @@ use super::pages;
 use super::settle::{After, Answer, settle};
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
+use crate::id::Home;
 use crate::job::State;
 use crate::policy::Route;
 use crate::provider::{AskError, ListedJob, Phase};
@@ -50,7 +51,7 @@ pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, du
             Ok(page) => page,
             Err(why) => return unreadable(route, &why),
         };
-        let shown = match take_in(gw, desk, route, page.jobs).await {
+        let shown = match take_in(gw, desk, route, &due.home, page.jobs).await {
             Ok(shown) => shown,
             Err(why) => {
                 warn!(route.name = %route.name, %why, "what the list shows could not be written down");
@@ -61,7 +62,7 @@ pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, du
         seen = Ours { known: seen.known + shown.known, open: seen.open + shown.open };
         fruitless.turn(shown);
         after = page.next;
-        if after.is_none() || fruitless.is_enough(due) || is_done(gw, route, gw.clock.now()).await {
+        if after.is_none() || fruitless.is_enough(due) || is_done(gw, &due.home, gw.clock.now()).await {
             break;
         }
     }
@@ -75,7 +76,7 @@ pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, du
     }
     // Nobody that it showed is due before then. Those whom it did not show are asked about first.
     let pause = route.poll.early / 2;
-    if is_done(gw, route, began).await { pause.saturating_sub(gw.clock.now().since(began)) } else { pause }
+    if is_done(gw, &due.home, began).await { pause.saturating_sub(gw.clock.now().since(began)) } else { pause }
 }
 
 /// How many jobs of ours a list showed.
@@ -126,15 +127,15 @@ fn unreadable(route: &Route, why: &AskError) -> Duration {
 }
 
 /// Whether nobody is due any more who was by then; if that cannot be known, the walk need not go on either.
-async fn is_done(gw: &Gateway, route: &Route, by: Timestamp) -> bool {
+async fn is_done(gw: &Gateway, home: &Home, by: Timestamp) -> bool {
     let due = gw.store.due(by).await;
-    due.map_or(true, |due| due.iter().all(|due| due.route != route.name))
+    due.map_or(true, |due| due.iter().all(|due| due.home != *home))
 }
 
 /// Has everything count that a page says of jobs of ours; answers how many those are.
-async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, listed: Vec<ListedJob>) -> Result<Ours, StoreError> {
+async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, home: &Home, listed: Vec<ListedJob>) -> Result<Ours, StoreError> {
     let ids: Vec<String> = listed.iter().map(|job| job.upstream_id.clone()).collect();
-    let jobs = gw.store.of_upstream(&route.name, &ids).await?;
+    let jobs = gw.store.of_upstream(home, &ids).await?;
     let mut listed: HashMap<String, ListedJob> = listed.into_iter().map(|job| (job.upstream_id.clone(), job)).collect();
     let mut open = Vec::new();
     for job in &jobs {
@@ -186,12 +187,15 @@ fn contradict(gw: &Gateway, desk: &Desk, job: &Job, says: &Phase) {
 mod tests {
     use super::{Fruitless, Ours};
     use crate::clock::Timestamp;
-    use crate::id::RouteName;
+    use crate::id::{Home, RouteName};
     use crate::store::Due;
 
     /// How many such pages are read, one after the other, while so many jobs are due.
     fn read(page: Ours, jobs: u64) -> u64 {
-        let (due, mut fruitless) = (Due { route: RouteName::new("openai"), jobs, since: Timestamp::from_ms(0) }, Fruitless::default());
+        let (due, mut fruitless) = (
+            Due { home: Home { route: RouteName::new("openai"), account: None }, jobs, since: Timestamp::from_ms(0) },
+            Fruitless::default(),
+        );
         (1..=1_000)
             .find(|_| {
                 fruitless.turn(page);

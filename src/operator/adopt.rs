@@ -74,7 +74,7 @@ pub async fn adopt(gw: &Gateway, adoption: &Adoption) -> Result<Adopted, Decline
             job.route
         ))
     })?;
-    let known = gw.store.known_upstream_ids(&job.route, std::slice::from_ref(upstream_id)).await?;
+    let known = gw.store.known_upstream_ids(&job.home(), std::slice::from_ref(upstream_id)).await?;
     if !known.is_empty() {
         return Err(Declined::Unfit(format!("another job already is {upstream_id} on {}", job.route)));
     }

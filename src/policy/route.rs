@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Budget, Limits, Offer};
-use crate::id::{ModelName, RouteName};
+use crate::id::{AccountId, Home, ModelName, RouteName};
 use crate::provider::{Endpoint, Provider};
 use crate::secret::Secret;
 
@@ -19,6 +19,8 @@ pub struct Route {
     pub simulated: bool,
     /// Where it is and how we prove who we are.
     pub endpoint: Endpoint,
+    /// Which account that is.
+    pub account: AccountId,
     /// `false` takes it out of every plan; jobs that it has are followed to their end.
     pub enabled: bool,
     /// Whether it takes nothing new but what is made from its own clips.
@@ -59,6 +61,11 @@ impl Route {
     /// Whether it takes jobs that could go elsewhere.
     pub const fn takes_new(&self) -> bool {
         self.enabled && !self.drain
+    }
+
+    /// Where what it takes now is.
+    pub fn home(&self) -> Home {
+        Home { route: self.name.clone(), account: Some(self.account.clone()) }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     Rules, Server, StoreUrl, Telemetry, Tenant, UnknownPolicy, When, WrittenOff,
 };
 use crate::clock::Timestamp;
-use crate::id::{ModelName, RouteName, TenantName};
+use crate::id::{AccountId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::provider::{
     Accepted, AskError, Call, Credential, Download, Endpoint, Handle, Listing, Looks, Progress, Proof, Provider, Submission, SubmitError,
@@ -81,6 +81,7 @@ pub fn route(name: &str) -> Route {
         simulated: false,
         speed: 1,
         endpoint: Endpoint { base_url: "https://provider.example/v1".into(), credential: Credential::None },
+        account: AccountId::new(format!("provider.example-{name}")),
         enabled: true,
         drain: false,
         region: None,

@@ -16,10 +16,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
 use crate::clock::Timestamp;
+use crate::id::AccountId;
 use crate::money::MicroUsd;
 use crate::secret::Secret;
 use crate::video::{Extras, Reference, Seconds, Size, Upload};
 
+mod account;
 pub mod azure;
 mod codec;
 mod cometapi;
@@ -33,6 +35,13 @@ pub struct Endpoint {
     pub base_url: String,
     /// What we show.
     pub credential: Credential,
+}
+
+impl Endpoint {
+    /// Which account that is, spoken to in a provider's dialect.
+    pub fn account(&self, provider: &dyn Provider) -> AccountId {
+        account::account(provider.name(), self)
+    }
 }
 
 /// How we prove who we are to an upstream.

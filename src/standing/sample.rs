@@ -8,7 +8,7 @@ use jiff::civil::date;
 use jiff::tz::TimeZone;
 
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
+use crate::id::{AccountId, AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::policy::{
@@ -74,6 +74,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         simulated: true,
         speed: 1,
         endpoint: Endpoint { base_url: "http://127.0.0.1:1".into(), credential: Credential::None },
+        account: AccountId::new("address-credential"),
         enabled,
         drain: false,
         region: Some("eu".into()),
@@ -193,6 +194,7 @@ pub fn job(state: State) -> Job {
         hidden_inputs: false,
         end_user: Some("someone@example.com".into()),
         key_name: None,
+        account: None,
         residency: None,
         ceiling: usd("0.96"),
         price: usd("0.80"),

@@ -4,6 +4,7 @@
 //! closed and opened again, everything that was answered must still be there, and the books must add
 //! up. To add a case: write it and add its line. To add a database: add its line to [`DATABASES`].
 
+mod accounts;
 mod caps;
 #[path = "../../tests/cluster/mod.rs"]
 pub mod cluster;
@@ -28,7 +29,7 @@ pub use self::cluster::Emptied;
 use super::{Balance, Facts, Job, NewAttempt, NewJob, OpenError, Postgres, Sqlite, Store};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
+use crate::id::{AccountId, AttemptId, Home, JobId, ModelName, RouteName, TenantName};
 use crate::job::{Event, step};
 use crate::money::MicroUsd;
 use crate::video::{Extras, Seconds, Size};
@@ -116,6 +117,10 @@ const CASES: &[(&str, Case)] = &[
     ("who was turned away may wait", |w| Box::pin(queue::after_an_attempt(w))),
     ("as many wait as may, exactly", |w| Box::pin(queue::bounded(w))),
     ("waiting ends, and gives everything back", |w| Box::pin(queue::ends(w))),
+    ("an attempt says to which account it was sent", |w| Box::pin(accounts::written_down(w))),
+    ("what is due in two accounts of a route is claimed apart", |w| Box::pin(accounts::due_apart(w))),
+    ("two accounts of a route may call two jobs the same", |w| Box::pin(accounts::same_id(w))),
+    ("a new account of a route has places of its own", |w| Box::pin(accounts::places(w))),
     ("the signing key outlives a restart", |w| Box::pin(lists::signing_key(w))),
 ];
 
@@ -278,6 +283,8 @@ pub fn user(tenant: &str, name: &str) -> Account {
 pub struct Wish {
     pub tenant: &'static str,
     pub route: &'static str,
+    /// The account that the route has.
+    pub account: &'static str,
     pub ceiling: i64,
     pub price: i64,
     pub period: Period,
@@ -302,6 +309,7 @@ impl Wish {
         Self {
             tenant: "acme",
             route: "north",
+            account: "address-credential",
             ceiling: 800_000,
             price: 800_000,
             period: Period::total(),
@@ -356,11 +364,17 @@ impl Wish {
         (job, self.attempt())
     }
 
+    /// Where an attempt at it is.
+    pub fn home(&self) -> Home {
+        Home { route: RouteName::new(self.route), account: Some(AccountId::new(self.account)) }
+    }
+
     /// Another attempt at the wish.
     pub fn attempt(&self) -> NewAttempt {
         NewAttempt {
             id: AttemptId::mint(),
             route: RouteName::new(self.route),
+            account: AccountId::new(self.account),
             upstream_model: "sora-2".to_owned(),
             seconds: Seconds::new(8).unwrap(),
             size: Size::DEFAULT,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::budget::Booking;
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, JobId, ModelName, RouteName, TenantName};
+use crate::id::{AccountId, AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::notice::NewNotice;
 use crate::store::JobError;
@@ -58,6 +58,8 @@ pub struct NewAttempt {
     pub id: AttemptId,
     /// To which route.
     pub route: RouteName,
+    /// To which account at its provider.
+    pub account: AccountId,
     /// What the route calls the model.
     pub upstream_model: String,
     /// The length it will be asked for.
@@ -68,7 +70,7 @@ pub struct NewAttempt {
     pub price: MicroUsd,
     /// The route's account; `price` is held against it.
     pub booking: Booking,
-    /// How many jobs the route may have in flight.
+    /// How many jobs the route may have in flight, in that account.
     pub in_flight_max: Option<u32>,
     /// How many its tenant may: counts for a job that comes out of the line, and takes its tenant's place now.
     pub tenant_in_flight_max: Option<u32>,

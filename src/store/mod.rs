@@ -28,7 +28,7 @@ use bytes::Bytes;
 
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, Home, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 
@@ -37,8 +37,8 @@ pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, NewPlace, OpenError
 pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
 pub use self::postgres::Postgres;
 pub use self::records::{
-    Attempt, Balance, Booked, Character, Due, Halt, InLine, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, Line, OpenJobs, Overview,
-    Page, Postponed, Removed, Standing,
+    Attempt, Balance, Booked, Character, Due, Halt, InLine, Inhabited, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, Line, OpenJobs,
+    Overview, Page, Postponed, Removed, Standing,
 };
 pub use self::report::{Figures, Report, ReportBy, ReportQuery, ReportRow};
 pub use self::sqlite::Sqlite;
@@ -105,12 +105,15 @@ pub trait Store: Send + Sync {
     /// Which of these jobs their tenants have deleted.
     async fn deleted_among(&self, ids: &[JobId]) -> Result<HashSet<JobId>, StoreError>;
 
-    /// Which routes have jobs that are due and that nobody has claimed, how many, and since when.
+    /// Where jobs are that are with a provider and have not ended, and how many, by route and account.
+    async fn inhabited(&self) -> Result<Vec<Inhabited>, StoreError>;
+
+    /// Which accounts of which routes have jobs that are due and that nobody has claimed, how many, and since when.
     async fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError>;
 
-    /// Claims up to `n` jobs of a route that are due, those that have waited longest first, until
+    /// Claims up to `n` jobs of one account of a route that are due, those that have waited longest first, until
     /// `now + lease`: nobody else gets them before then. A claim that lapses can be made again.
-    async fn lease_due(&self, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError>;
+    async fn lease_due(&self, home: &Home, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError>;
 
     /// Puts off, all together, jobs about which nothing new was learnt: they are due later and claimed by
     /// nobody, and their version stays. Leaves out whoever has moved, was claimed by somebody else or was
@@ -128,11 +131,11 @@ pub trait Store: Send + Sync {
     /// upstream may turn out to have made them. Those that count as spent have a cost. Oldest first.
     async fn let_go(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Arc<Job>>, StoreError>;
 
-    /// Which of these upstream ids already belong to an attempt on this route.
-    async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError>;
+    /// Which of these upstream ids already belong to an attempt there, or to one on this route whose account is not known.
+    async fn known_upstream_ids(&self, home: &Home, ids: &[String]) -> Result<HashSet<String>, StoreError>;
 
-    /// The jobs whose latest attempt these ids of a route's are, open or ended, in any order.
-    async fn of_upstream(&self, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError>;
+    /// The jobs whose latest attempt is there and is one of these ids, open or ended, in any order.
+    async fn of_upstream(&self, home: &Home, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError>;
 
     /// The moment of the ledger's latest line, if it has any: time does not begin before it.
     async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -162,6 +165,10 @@ pub trait Store: Send + Sync {
 
     /// How many of its places in flight an account's jobs take.
     async fn places_taken(&self, account: &Account) -> Result<u32, StoreError>;
+
+    /// How many of a route's places in flight count against what this account of it may have: all but those of jobs that
+    /// are in another account, which the route had before.
+    async fn places_taken_in(&self, home: &Home) -> Result<u32, StoreError>;
 
     /// How things stand.
     async fn overview(&self) -> Result<Overview, StoreError>;

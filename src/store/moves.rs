@@ -40,6 +40,7 @@ pub(super) fn opened(new: &NewJob, attempt: &NewAttempt) -> Result<Job, OpenErro
         deleted_at: None,
         extras: new.extras.clone(),
         key_name: new.key_name.clone(),
+        account: Some(attempt.account.clone()),
     })
 }
 
@@ -69,6 +70,7 @@ pub(super) fn attempt_again(job: &mut Job, attempt: &NewAttempt) -> Result<(), O
     job.attempts += 1;
     job.attempt = attempt.id;
     job.route = attempt.route.clone();
+    job.account = Some(attempt.account.clone());
     job.upstream_model.clone_from(&attempt.upstream_model);
     job.upstream_id = None;
     job.result_url = None;

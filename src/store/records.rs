@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, ModelName, RouteName, TenantName};
+use crate::id::{AccountId, AttemptId, CharacterId, Home, JobId, ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::store::OwedNotices;
@@ -76,9 +76,16 @@ pub struct Job {
     pub extras: Extras,
     /// By which of its tenant's keys it was ordered, where that is known.
     pub key_name: Option<String>,
+    /// To which account its latest attempt was sent, where that is known.
+    pub account: Option<AccountId>,
 }
 
 impl Job {
+    /// Where its latest attempt is.
+    pub fn home(&self) -> Home {
+        Home { route: self.route.clone(), account: self.account.clone() }
+    }
+
     /// Whether something that it was made from cannot be seen in an upstream's list, so that another job
     /// may look the same there and be another one.
     pub fn has_unseen_inputs(&self) -> bool {
@@ -141,6 +148,8 @@ pub struct Character {
     pub upstream_id: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// In which account of that route's, where that is known.
+    pub account: Option<AccountId>,
 }
 
 /// What an account has in one period.
@@ -205,6 +214,8 @@ pub struct Attempt {
     pub upstream_id: Option<String>,
     /// When it was written down.
     pub at: Timestamp,
+    /// To which account it was sent, where that is known.
+    pub account: Option<AccountId>,
 }
 
 /// One line of the ledger.
@@ -237,6 +248,8 @@ pub struct Booked {
     pub at: Timestamp,
     /// Whether its tenant deleted it.
     pub deleted: bool,
+    /// To which account it was sent, where that is known.
+    pub account: Option<AccountId>,
 }
 
 /// A time in which nothing was bought because an operator said so.
@@ -292,11 +305,20 @@ pub struct Standing {
 /// A job that was found by its idempotency key, and the fingerprint of its wish.
 pub type Keyed = ([u8; 32], Arc<Job>);
 
-/// A route's jobs that are due and that nobody has claimed.
+/// Jobs with a provider that have not ended, by where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inhabited {
+    /// Where.
+    pub home: Home,
+    /// How many there are.
+    pub jobs: u64,
+}
+
+/// Jobs of one account of a route that are due and that nobody has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// Which route.
-    pub route: RouteName,
+    /// Where.
+    pub home: Home,
     /// How many there are.
     pub jobs: u64,
     /// Since when the first of them is.

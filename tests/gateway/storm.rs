@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use filmgate::bench::{
-    Account, AttemptId, Booking, Clock, Event, Facts, JobId, MicroUsd, ModelName, NewAttempt, NewJob, RouteName, Seconds, Size, Sqlite,
-    Store, TenantName, Timestamp, step,
+    Account, AccountId, AttemptId, Booking, Clock, Credential, Endpoint, Event, Facts, JobId, MicroUsd, ModelName, NewAttempt, NewJob,
+    RouteName, Seconds, Secret, Size, Sqlite, Store, TenantName, Timestamp, by_name, step,
 };
 use filmgate::simulator::{Dialect, Faults};
 use tokio::task::JoinSet;
@@ -32,16 +32,19 @@ async fn seed(site: &Site, jobs: usize, wait: impl Fn(usize) -> Duration) -> Vec
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
     let ids = site.simulator.take_orders(Dialect::Openai, "sk-test-openai", jobs).unwrap();
+    let base_url = format!("http://{}/openai/v1", site.simulator.addr());
+    let endpoint = Endpoint { base_url, credential: Credential::Key(Secret::new("sk-test-openai")) };
+    let account = endpoint.account(by_name("openai").unwrap());
     let now = Clock::default().now();
     // Lists have the newest first.
     let orders: Vec<_> = ids.into_iter().rev().enumerate().map(|(place, id)| (id, now.after(wait(place)))).collect();
     let mut seeding = JoinSet::new();
     for orders in orders.chunks(jobs.div_ceil(64)) {
-        let (store, orders) = (store.clone(), orders.to_vec());
+        let (store, orders, account) = (store.clone(), orders.to_vec(), account.clone());
         seeding.spawn(async move {
             let mut jobs = Vec::new();
             for (upstream_id, due_at) in orders {
-                jobs.push(open(&*store, upstream_id, due_at).await);
+                jobs.push(open(&*store, &account, upstream_id, due_at).await);
             }
             jobs
         });
@@ -49,7 +52,7 @@ async fn seed(site: &Site, jobs: usize, wait: impl Fn(usize) -> Duration) -> Vec
     seeding.join_all().await.concat()
 }
 
-async fn open(store: &dyn Store, upstream_id: String, due_at: Timestamp) -> JobId {
+async fn open(store: &dyn Store, account: &AccountId, upstream_id: String, due_at: Timestamp) -> JobId {
     let (at, acme, route) = (Clock::default().now(), TenantName::new("acme"), RouteName::new("openai"));
     let job = NewJob {
         id: JobId::mint(),
@@ -74,6 +77,7 @@ async fn open(store: &dyn Store, upstream_id: String, due_at: Timestamp) -> JobI
     let attempt = NewAttempt {
         id: AttemptId::mint(),
         route: route.clone(),
+        account: account.clone(),
         upstream_model: "sora-2".to_owned(),
         seconds: Seconds::DEFAULT,
         size: Size::DEFAULT,

@@ -49,7 +49,7 @@ pub(super) fn compile(file: &BTreeMap<Placed<String>, file::Route>, pass: &mut P
         pass.warnings.push("every route is disabled or drained: nothing can make a clip".to_owned());
     }
     for (i, route) in routes.values().enumerate() {
-        if let Some(twin) = routes.values().take(i).find(|twin| twin.endpoint == route.endpoint && !route.simulated && !twin.simulated) {
+        if let Some(twin) = routes.values().take(i).find(|twin| twin.account == route.account && !route.simulated && !twin.simulated) {
             pass.warnings.push(format!(
                 "`routes.{}` and `routes.{}` are one account: each counts only its own against its limits and its budget, and a lost answer is found again only if no other route was asked for the same",
                 twin.name, route.name
@@ -86,6 +86,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         pass.faults.add(&speed.at, format_args!("{base}.speed"), "only the simulator can be hurried", "remove `speed`");
     }
     let speed = pass.number(format_args!("{base}.speed"), &file.speed, 1..=100_000);
+    let speed = if simulated { speed.unwrap_or(SPEED_DEFAULT) } else { 1 };
     let submit_timeout = pass.duration(format_args!("{base}.submit_timeout"), &file.submit_timeout, 120 * SECOND, SECOND..=600 * SECOND);
     let (early, late, rate) = if simulated { (SECOND, SECOND, 60_000) } else { (10 * SECOND, 30 * SECOND, 600) };
     let poll_bounds = Duration::from_millis(100)..=HOUR;
@@ -95,12 +96,15 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         rate: pass.number(format_args!("{base}.poll.rate"), &file.poll.rate, POLL_RATES).unwrap_or(rate),
     };
 
+    let (provider, endpoint) = (provider?, endpoint?);
+    // With an address it is a simulator that somebody else runs.
+    let simulated = simulated && file.base_url.is_none();
     Some(Route {
         name: RouteName::new(&name.value),
-        provider: provider?,
-        // With an address it is a simulator that somebody else runs.
-        simulated: simulated && file.base_url.is_none(),
-        endpoint: endpoint?,
+        provider,
+        simulated,
+        account: endpoint.account(provider),
+        endpoint,
         enabled: file.enabled.unwrap_or(true),
         drain: file.drain.unwrap_or(false),
         region: pass.word(format_args!("{base}.region"), &file.region),
@@ -120,7 +124,7 @@ fn route(name: &Placed<String>, file: &file::Route, pass: &mut Pass<'_>) -> Opti
         content_hosts: file.content_hosts.iter().map(|host| host.value.clone()).collect(),
         callback_url: pass.url(format_args!("{base}.callback_url"), &file.callback_url),
         webhook_secrets,
-        speed: if simulated { speed.unwrap_or(SPEED_DEFAULT) } else { 1 },
+        speed,
     })
 }
 
@@ -157,7 +161,9 @@ fn endpoint(base: &str, name: &Placed<String>, file: &file::Route, provider: &dy
     if let Some(url) = base_url.as_deref().filter(|url| terms::is_cleartext(url) && !matches!(credential, Some(Credential::None))) {
         pass.warnings.push(format!("`{base}.base_url` is {url}: the credential travels unencrypted"));
     }
-    Some(Endpoint { base_url: base_url?, credential: credential? })
+    // The simulator inside this process takes any key for the same.
+    let credential = if simulated && file.base_url.is_none() { Credential::None } else { credential? };
+    Some(Endpoint { base_url: base_url?, credential })
 }
 
 fn credential(base: &str, name: &Placed<String>, file: &file::Route, provider: &dyn Provider, pass: &mut Pass<'_>) -> Option<Credential> {

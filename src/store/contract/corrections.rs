@@ -116,7 +116,7 @@ pub async fn found_after_all(world: World) {
     assert_eq!(world.store.unexplained().await, Ok(Vec::new()));
     assert_eq!(world.balance(&tenant("acme"), "total").await, (800_000, 800_000));
     assert_eq!(world.balance(&route("north"), "total").await, (800_000, 800_000));
-    let known = world.store.known_upstream_ids(&north, &["up-1".to_owned()]).await.unwrap();
+    let known = world.store.known_upstream_ids(&Wish::plain().home(), &["up-1".to_owned()]).await.unwrap();
     assert!(known.contains("up-1"));
     assert_eq!(world.store.let_go(&north, NOON).await, Ok(Vec::new()), "it is found");
 }

@@ -165,6 +165,7 @@ fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wis
     Wish {
         tenant: TENANTS[who],
         route: ROUTES[at],
+        account: "address-credential",
         ceiling,
         price,
         period: month(MONTHS[in_month]),

@@ -65,6 +65,7 @@ pub async fn reads_back(world: World) {
         expires_at: None,
         deleted_at: None,
         extras: new.extras,
+        account: Wish::plain().home().account,
     };
     assert_eq!(*job, expected);
 
@@ -136,9 +137,9 @@ pub async fn duplicate(world: World) {
     world.learn(&first, Event::Running, facts()).await;
 
     let ids = ["up-1".to_owned(), "up-9".to_owned()];
-    let known = world.store.known_upstream_ids(&RouteName::new("north"), &ids).await.unwrap();
+    let known = world.store.known_upstream_ids(&Wish::plain().home(), &ids).await.unwrap();
     assert_eq!(known.into_iter().collect::<Vec<_>>(), ["up-1"]);
-    assert!(world.store.known_upstream_ids(&RouteName::new("west"), &ids).await.unwrap().is_empty());
+    assert!(world.store.known_upstream_ids(&Wish { route: "west", ..Wish::plain() }.home(), &ids).await.unwrap().is_empty());
 }
 
 pub async fn keys(world: World) {

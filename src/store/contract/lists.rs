@@ -122,6 +122,7 @@ pub async fn characters(world: World) {
         route: RouteName::new("north"),
         upstream_id: "char-1".to_owned(),
         created_at: NOON,
+        account: Wish::plain().home().account,
     };
     world.store.add_character(character.clone()).await.unwrap();
     let world = world.restart().await;

@@ -28,7 +28,7 @@ async fn due(world: &World, upstream_id: &str, at: Timestamp) -> Arc<Job> {
 
 /// Claims jobs of the one route.
 async fn lease(world: &World, now: Timestamp, n: u32) -> Leased {
-    world.store.lease_due(&north(), now, LEASE, n).await.unwrap()
+    world.store.lease_due(&Wish::plain().home(), now, LEASE, n).await.unwrap()
 }
 
 async fn leased(world: &World, now: Timestamp, n: u32) -> Vec<String> {
@@ -69,7 +69,7 @@ pub async fn by_route(world: World) {
     let job = world.running(&south, "up-0").await;
     world.learn(&job, Event::Running, Facts { due_at: Some(later(2)), ..Facts::default() }).await;
 
-    let on = |route, jobs, since| Due { route: RouteName::new(route), jobs, since };
+    let on = |route, jobs, since| Due { home: Wish { route, ..Wish::plain() }.home(), jobs, since };
     assert_eq!(world.store.due(later(1)).await, Ok(vec![on("north", 2, NOON)]));
     assert_eq!(world.store.due(later(2)).await, Ok(vec![on("north", 3, NOON), on("south", 1, later(2))]));
     assert_eq!(leased(&world, later(2), 1).await, ["up-0"]);
@@ -159,8 +159,8 @@ pub async fn of_upstream(world: World) {
     let other = world.see(&other, Event::Finished).await;
     world.running(&Wish { route: "south", ..Wish::plain() }, "up-3").await;
     let ids = ["up-1", "up-2", "up-3", "up-4", "'"].map(str::to_owned);
-    let mut found = world.store.of_upstream(&north(), &ids).await.unwrap();
+    let mut found = world.store.of_upstream(&Wish::plain().home(), &ids).await.unwrap();
     found.sort_by_key(|job| job.id);
     assert_eq!(found, [one, other]);
-    assert_eq!(world.store.of_upstream(&north(), &[]).await, Ok(Vec::new()));
+    assert_eq!(world.store.of_upstream(&Wish::plain().home(), &[]).await, Ok(Vec::new()));
 }

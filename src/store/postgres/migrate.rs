@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0007_queue", include_str!("0007_queue.sql")),
     ("0008_payers", include_str!("0008_payers.sql")),
     ("0009_waited", include_str!("0009_waited.sql")),
+    ("0010_accounts", include_str!("0010_accounts.sql")),
 ];
 
 /// The advisory lock that gateways take turns by: `Fgat`.

@@ -41,13 +41,13 @@ use self::session::Session;
 use self::transaction::{ANSWER_WITHIN, Written};
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, Home, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
-    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Job, Jobs, Keyed,
-    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, Report,
-    ReportQuery, Standing, Store, StoreError, Unexplained,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Inhabited, Job, Jobs,
+    Keyed, Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed,
+    Report, ReportQuery, Standing, Store, StoreError, Unexplained,
 };
 
 /// How long the first connection is waited for, and a migration by others.
@@ -249,12 +249,16 @@ impl Store for Postgres {
         self.write(|tx| async move { write::remove(&tx, tenant, id, at).await }).await
     }
 
+    async fn inhabited(&self) -> Result<Vec<Inhabited>, StoreError> {
+        self.read(|session| async move { polls::inhabited(&session).await }).await
+    }
+
     async fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         self.read(|session| async move { polls::due(&session, now).await }).await
     }
 
-    async fn lease_due(&self, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
-        self.write(|tx| async move { polls::lease_due(&tx, route, now, lease, n).await }).await
+    async fn lease_due(&self, home: &Home, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
+        self.write(|tx| async move { polls::lease_due(&tx, home, now, lease, n).await }).await
     }
 
     async fn postpone(&self, jobs: Vec<Postponed>, at: Timestamp) -> Result<(), StoreError> {
@@ -262,8 +266,8 @@ impl Store for Postgres {
         self.write(|tx| async move { polls::postpone(&tx, jobs, at).await }).await
     }
 
-    async fn of_upstream(&self, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError> {
-        self.read(|session| async move { polls::of_upstream(&session, route, ids).await }).await
+    async fn of_upstream(&self, home: &Home, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError> {
+        self.read(|session| async move { polls::of_upstream(&session, home, ids).await }).await
     }
 
     async fn hasten(&self, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
@@ -274,8 +278,8 @@ impl Store for Postgres {
         self.read(|session| async move { read::in_state(&session, state, route).await }).await
     }
 
-    async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError> {
-        self.read(|session| async move { read::known_upstream_ids(&session, route, ids).await }).await
+    async fn known_upstream_ids(&self, home: &Home, ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        self.read(|session| async move { read::known_upstream_ids(&session, home, ids).await }).await
     }
 
     async fn deleted_among(&self, ids: &[JobId]) -> Result<HashSet<JobId>, StoreError> {
@@ -295,6 +299,10 @@ impl Store for Postgres {
 
     async fn places_taken(&self, account: &Account) -> Result<u32, StoreError> {
         self.read(|session| async move { money::places_taken(&session, account).await }).await
+    }
+
+    async fn places_taken_in(&self, home: &Home) -> Result<u32, StoreError> {
+        self.read(|session| async move { money::places_taken_in(&session, home).await }).await
     }
 
     async fn takes_writes(&self, at: Timestamp) -> Result<(), StoreError> {

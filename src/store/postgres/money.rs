@@ -14,7 +14,7 @@ use super::rows::Columns;
 use super::session::Session;
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
-use crate::id::JobId;
+use crate::id::{AccountId, Home, JobId};
 use crate::money::MicroUsd;
 use crate::store::{OpenError, StoreError};
 
@@ -266,6 +266,21 @@ pub(super) async fn take_place(session: &Session, account: &Account, max: Option
 pub(super) async fn places_taken(session: &Session, account: &Account) -> Result<u32, Fault> {
     let found = session.row_if_any("SELECT jobs FROM in_flight WHERE account = $1", &[&account.to_string()]).await?;
     found.map_or(Ok(0), |row| Columns::of(&row).number("count"))
+}
+
+/// How many of a route's places are taken by jobs that are in another account than this one.
+pub(super) async fn places_taken_elsewhere(session: &Session, home: &Home) -> Result<u32, Fault> {
+    let sql = "SELECT count(*) FROM jobs WHERE route = $1 AND ended_at_ms IS NULL AND state NOT IN ('reserved', 'waiting', 'lost')
+        AND upstream_account NOT IN ('', $2)";
+    let Some(account) = home.account.as_ref().map(AccountId::as_str) else { return Ok(0) };
+    let found = session.row_if_any(sql, &[&home.route.as_str(), &account]).await?;
+    found.map_or(Ok(0), |row| Columns::of(&row).number("count"))
+}
+
+/// See [`crate::store::Store::places_taken_in`].
+pub(super) async fn places_taken_in(session: &Session, home: &Home) -> Result<u32, Fault> {
+    let taken = places_taken(session, &Account::Route(home.route.clone())).await?;
+    Ok(if taken == 0 { 0 } else { taken.saturating_sub(places_taken_elsewhere(session, home).await?) })
 }
 
 /// Gives a place back.

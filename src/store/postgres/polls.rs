@@ -8,50 +8,74 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::rows::{Columns, job, select_jobs};
+use super::rows::{Columns, account, job, select_jobs};
 use super::session::Session;
 use crate::clock::Timestamp;
-use crate::id::RouteName;
-use crate::store::{Due, Job, Leased, Postponed, StoreError};
+use crate::id::{Home, RouteName};
+use crate::store::{Due, Inhabited, Job, Leased, Postponed, StoreError};
 
 /// The end of a claim that was ended by a bell: in the past at any time.
 const RUNG: i64 = 0;
 
-/// See [`crate::store::Store::due`]. Goes from route to route along the index, past what is not due yet.
+/// See [`crate::store::Store::inhabited`].
+pub(super) async fn inhabited(session: &Session) -> Result<Vec<Inhabited>, Fault> {
+    let sql = "SELECT route, upstream_account, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'waiting')
+        GROUP BY route, upstream_account ORDER BY route, upstream_account";
+    let rows = session.rows(sql, &[]).await?;
+    let inhabited = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok(Inhabited { home: home(&mut columns)?, jobs: columns.count()? })
+    });
+    inhabited.collect()
+}
+
+fn home(columns: &mut Columns<'_>) -> Result<Home, Fault> {
+    Ok(Home { route: columns.name(RouteName::new)?, account: columns.account()? })
+}
+
+/// See [`crate::store::Store::due`]. Goes from account to account along the index, past what is not due yet.
 pub(super) async fn due(session: &Session, now: Timestamp) -> Result<Vec<Due>, Fault> {
     let sql = "WITH RECURSIVE routes (name) AS (
             SELECT min(route) FROM jobs WHERE state IN ('accepted', 'running')
             UNION ALL
             SELECT (SELECT min(route) FROM jobs WHERE state IN ('accepted', 'running') AND route > name) FROM routes WHERE name IS NOT NULL
+        ),
+        homes (name, whose) AS (
+            SELECT name, (SELECT min(upstream_account) FROM jobs WHERE state IN ('accepted', 'running') AND route = name)
+            FROM routes WHERE name IS NOT NULL
+            UNION ALL
+            SELECT name, (SELECT min(upstream_account) FROM jobs WHERE state IN ('accepted', 'running') AND route = name AND upstream_account > whose)
+            FROM homes WHERE whose IS NOT NULL
         )
-        SELECT name, waiting.jobs, waiting.since FROM routes CROSS JOIN LATERAL (
+        SELECT name, whose, waiting.jobs, waiting.since FROM homes CROSS JOIN LATERAL (
             SELECT count(*) AS jobs, min(due_at_ms) AS since FROM jobs
-            WHERE route = name AND state IN ('accepted', 'running') AND due_at_ms <= $1 AND (lease_until_ms IS NULL OR lease_until_ms <= $1)
+            WHERE route = name AND upstream_account = whose AND state IN ('accepted', 'running') AND due_at_ms <= $1
+                AND (lease_until_ms IS NULL OR lease_until_ms <= $1)
         ) AS waiting
-        WHERE waiting.jobs > 0 ORDER BY name";
+        WHERE waiting.jobs > 0 ORDER BY name, whose";
     let rows = session.rows(sql, &[&now.as_ms()]).await?;
     let due = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
-        Ok(Due { route: columns.name(RouteName::new)?, jobs: columns.count()?, since: columns.moment()? })
+        Ok(Due { home: home(&mut columns)?, jobs: columns.count()?, since: columns.moment()? })
     });
     due.collect()
 }
 
 /// See [`crate::store::Store::of_upstream`].
-pub(super) async fn of_upstream(session: &Session, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, Fault> {
+pub(super) async fn of_upstream(session: &Session, home: &Home, ids: &[String]) -> Result<Vec<Arc<Job>>, Fault> {
     let ids: Vec<&String> = ids.iter().filter(|id| !id.contains('\0')).collect();
     let sql = select_jobs!(
-        "WHERE id IN (SELECT job_id FROM attempts WHERE route = $1 AND upstream_id = ANY ($2)) AND route = $1 AND upstream_id = ANY ($2)"
+        "WHERE id IN (SELECT job_id FROM attempts WHERE route = $1 AND upstream_id = ANY ($2)) AND route = $1 AND upstream_id = ANY ($2) AND upstream_account = $3"
     );
-    let rows = session.rows(sql, &[&route.as_str(), &ids]).await?;
+    let rows = session.rows(sql, &[&home.route.as_str(), &ids, &account(home.account.as_ref())]).await?;
     rows.iter().map(|row| job(row).map(Arc::new)).collect()
 }
 
 /// See [`crate::store::Store::lease_due`].
-pub(super) async fn lease_due(session: &Session, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
+pub(super) async fn lease_due(session: &Session, home: &Home, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
     let sql = select_jobs!(
         "WITH due AS (
-            SELECT id FROM jobs WHERE route = $1 AND state IN ('accepted', 'running') AND due_at_ms <= $2
+            SELECT id FROM jobs WHERE route = $1 AND upstream_account = $5 AND state IN ('accepted', 'running') AND due_at_ms <= $2
                 AND (lease_until_ms IS NULL OR lease_until_ms <= $2)
             ORDER BY due_at_ms LIMIT $3 FOR UPDATE SKIP LOCKED
         ),
@@ -60,7 +84,8 @@ pub(super) async fn lease_due(session: &Session, route: &RouteName, now: Timesta
         "ORDER BY due_at_ms, id"
     );
     let until = now.after(lease);
-    let rows = session.rows(sql, &[&route.as_str(), &now.as_ms(), &i64::from(n), &until.as_ms()]).await?;
+    let whose = account(home.account.as_ref());
+    let rows = session.rows(sql, &[&home.route.as_str(), &now.as_ms(), &i64::from(n), &until.as_ms(), &whose]).await?;
     let jobs = rows.iter().map(|row| job(row).map(Arc::new)).collect::<Result<Vec<Arc<Job>>, _>>()?;
     Ok(Leased { jobs, until })
 }
@@ -84,6 +109,6 @@ pub(super) async fn postpone(session: &Session, jobs: &[Postponed], at: Timestam
 /// See [`crate::store::Store::hasten`].
 pub(super) async fn hasten(session: &Session, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE jobs SET due_at_ms = least(due_at_ms, $3), lease_until_ms = $4 WHERE ended_at_ms IS NULL
-               AND id = (SELECT job_id FROM attempts WHERE route = $1 AND upstream_id = $2)";
+               AND id IN (SELECT job_id FROM attempts WHERE route = $1 AND upstream_id = $2)";
     Ok(session.execute(sql, &[&route.as_str(), &upstream_id, &at.as_ms(), &RUNG]).await? > 0)
 }

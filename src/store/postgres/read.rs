@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::rows::{Columns, job, job_by_id, select_jobs};
 use super::session::Session;
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
+use crate::id::{AccountId, AttemptId, CharacterId, Home, JobId, RouteName, TenantName};
 use crate::job::State;
 use crate::store::{Attempt, Balance, Character, Job, Jobs, LedgerEntry, Page};
 
@@ -77,11 +77,12 @@ pub(super) async fn let_go(session: &Session, route: &RouteName, since: Timestam
     shared(&session.rows(sql, &[&route.as_str(), &since.as_ms(), &i64::from(JOBS_MAX)]).await?)
 }
 
-/// Which of `ids` belong to an attempt on the route.
-pub(super) async fn known_upstream_ids(session: &Session, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, Fault> {
+/// See [`crate::store::Store::known_upstream_ids`].
+pub(super) async fn known_upstream_ids(session: &Session, home: &Home, ids: &[String]) -> Result<HashSet<String>, Fault> {
     let ids: Vec<&String> = ids.iter().filter(|id| !id.contains('\0')).collect();
-    let sql = "SELECT upstream_id FROM attempts WHERE route = $1 AND upstream_id = ANY ($2)";
-    let rows = session.rows(sql, &[&route.as_str(), &ids]).await?;
+    let sql = "SELECT upstream_id FROM attempts WHERE route = $1 AND upstream_id = ANY ($2)
+        AND (account IS NULL OR $3::text IS NULL OR account = $3)";
+    let rows = session.rows(sql, &[&home.route.as_str(), &ids, &home.account.as_ref().map(AccountId::as_str)]).await?;
     rows.iter().map(|row| Columns::of(row).take()).collect()
 }
 
@@ -97,7 +98,8 @@ pub(super) async fn job_file(session: &Session, id: JobId) -> Result<Option<(Arc
     let Some(job) = job_by_id(session, id).await? else { return Ok(None) };
     let id = id.to_string();
 
-    let sql = "SELECT id, route, price_microusd, outcome, upstream_id, created_at_ms FROM attempts WHERE job_id = $1 ORDER BY number";
+    let sql =
+        "SELECT id, route, price_microusd, outcome, upstream_id, created_at_ms, account FROM attempts WHERE job_id = $1 ORDER BY number";
     let attempts = session.rows(sql, &[&id]).await?;
     let attempts = attempts.iter().map(|row| {
         let mut columns = Columns::of(row);
@@ -108,6 +110,7 @@ pub(super) async fn job_file(session: &Session, id: JobId) -> Result<Option<(Arc
             outcome: columns.take()?,
             upstream_id: columns.take()?,
             at: columns.moment()?,
+            account: columns.account()?,
         })
     });
     let attempts = attempts.collect::<Result<_, Fault>>()?;
@@ -130,7 +133,7 @@ pub(super) async fn job_of_attempt(session: &Session, attempt: AttemptId) -> Res
 
 /// A tenant's character.
 pub(super) async fn character(session: &Session, tenant: &TenantName, id: CharacterId) -> Result<Option<Character>, Fault> {
-    let sql = "SELECT id, tenant, name, route, upstream_id, created_at_ms FROM characters WHERE id = $1 AND tenant = $2";
+    let sql = "SELECT id, tenant, name, route, upstream_id, created_at_ms, account FROM characters WHERE id = $1 AND tenant = $2";
     let Some(row) = session.row_if_any(sql, &[&id.to_string(), &tenant.as_str()]).await? else { return Ok(None) };
     let mut columns = Columns::of(&row);
     Ok(Some(Character {
@@ -140,6 +143,7 @@ pub(super) async fn character(session: &Session, tenant: &TenantName, id: Charac
         route: columns.name(RouteName::new)?,
         upstream_id: columns.take()?,
         created_at: Timestamp::from_ms(columns.take()?),
+        account: columns.account()?,
     }))
 }
 

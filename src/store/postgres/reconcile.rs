@@ -36,7 +36,7 @@ pub(super) async fn booked(session: &Session, route: &RouteName, since: Timestam
             CASE WHEN ended_at_ms IS NULL THEN NULL WHEN attempt <> attempts.id THEN 0 ELSE
                 (SELECT coalesce(sum(amount_microusd), 0)::bigint FROM ledger
                  WHERE ledger.job_id = jobs.id AND kind IN ('settle', 'adjust', 'overrun')) END,
-            deleted_at_ms IS NOT NULL
+            deleted_at_ms IS NOT NULL, attempts.account
         FROM jobs JOIN attempts ON attempts.job_id = jobs.id
         WHERE jobs.created_at_ms >= $2 AND attempts.route = $1 AND (attempt = attempts.id OR attempts.upstream_id IS NOT NULL)
         ORDER BY jobs.created_at_ms DESC LIMIT $3";
@@ -51,6 +51,7 @@ pub(super) async fn booked(session: &Session, route: &RouteName, since: Timestam
             at: columns.moment()?,
             cost: columns.money_if_any()?,
             deleted: columns.take()?,
+            account: columns.account()?,
         })
     });
     booked.collect()

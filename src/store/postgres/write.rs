@@ -15,7 +15,7 @@ use super::{money, notices, queue};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::crash;
-use crate::id::{JobId, TenantName};
+use crate::id::{AccountId, Home, JobId, TenantName};
 use crate::job::{Event, Hold, State, Step, step};
 use crate::money::MicroUsd;
 use crate::store::moves;
@@ -93,17 +93,25 @@ async fn leave_line(session: &Session, job: &Job, tenant_in_flight_max: Option<u
 
 /// Takes a place on the attempt's route and holds its price against the route's account.
 async fn admit_to_route(session: &Session, attempt: &NewAttempt) -> Result<(), OpenError> {
-    let route = || attempt.route.clone();
-    if let Err(in_flight) = money::take_place(session, &Account::Route(route()), attempt.in_flight_max).await? {
-        return Err(OpenError::RouteFull { route: route(), in_flight });
+    let (route, mut max) = (Account::Route(attempt.route.clone()), attempt.in_flight_max);
+    if let Some(most) = max
+        && money::places_taken(session, &route).await? >= most
+    {
+        // Those of an account that the route had before take none of this one's places.
+        let home = Home { route: attempt.route.clone(), account: Some(attempt.account.clone()) };
+        max = Some(most.saturating_add(money::places_taken_elsewhere(session, &home).await?));
+    }
+    if let Err(in_flight) = money::take_place(session, &route, max).await? {
+        return Err(OpenError::RouteFull { route: attempt.route.clone(), in_flight });
     }
     money::hold(session, &attempt.booking, attempt.price, attempt.at).await
 }
 
 async fn write_attempt(session: &Session, replica: i32, job: &Job, attempt: &NewAttempt) -> Result<(), Fault> {
     money::book(session, job.id, &attempt.booking, attempt.price).await?;
-    let sql = "INSERT INTO attempts (id, job_id, number, route, upstream_model, seconds, size, price_microusd, replica, created_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let sql = "INSERT INTO attempts (id, job_id, number, route, upstream_model, seconds, size, price_microusd, replica, created_at_ms,
+            account)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     session
         .execute(
             sql,
@@ -118,6 +126,7 @@ async fn write_attempt(session: &Session, replica: i32, job: &Job, attempt: &New
                 &attempt.price.get(),
                 &replica,
                 &attempt.at.as_ms(),
+                &attempt.account.as_str(),
             ],
         )
         .await?;
@@ -313,9 +322,11 @@ pub(super) async fn recover(session: &Session, kind: i32, replica: i32, at: Time
 
 /// See [`crate::store::Store::add_character`].
 pub(super) async fn add_character(session: &Session, character: &Character) -> Result<(), StoreError> {
-    let sql = "INSERT INTO characters (id, tenant, name, route, upstream_id, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6)";
-    let Character { id, tenant, name, route, upstream_id, created_at } = character;
+    let sql = "INSERT INTO characters (id, tenant, name, route, upstream_id, created_at_ms, account) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let Character { id, tenant, name, route, upstream_id, created_at, account } = character;
     let values = (id.to_string(), tenant.as_str(), route.as_str(), created_at.as_ms());
-    session.execute(sql, &[&values.0, &values.1, name, &values.2, upstream_id, &values.3]).await?;
+    session
+        .execute(sql, &[&values.0, &values.1, name, &values.2, upstream_id, &values.3, &account.as_ref().map(AccountId::as_str)])
+        .await?;
     Ok(())
 }

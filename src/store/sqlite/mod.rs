@@ -39,13 +39,13 @@ use self::readers::Readers;
 use self::writer::{RecentJobs, Writer, recent_jobs};
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, NoticeId, RouteName, TenantName};
+use crate::id::{AttemptId, CharacterId, Home, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
-    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Job, Jobs, Keyed,
-    Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed, Report,
-    ReportQuery, Standing, Store, StoreError, Unexplained,
+    ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Inhabited, Job, Jobs,
+    Keyed, Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed,
+    Report, ReportQuery, Standing, Store, StoreError, Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -176,13 +176,17 @@ impl Store for Sqlite {
         self.writer.write(move |tx| write::remove(tx, &tenant, id, at)).await
     }
 
+    async fn inhabited(&self) -> Result<Vec<Inhabited>, StoreError> {
+        self.readers.read(polls::inhabited).await
+    }
+
     async fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         self.readers.read(move |conn| polls::due(conn, now)).await
     }
 
-    async fn lease_due(&self, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
-        let route = route.clone();
-        self.writer.write(move |tx| polls::lease_due(tx, &route, now, lease, n)).await
+    async fn lease_due(&self, home: &Home, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
+        let home = home.clone();
+        self.writer.write(move |tx| polls::lease_due(tx, &home, now, lease, n)).await
     }
 
     async fn postpone(&self, jobs: Vec<Postponed>, at: Timestamp) -> Result<(), StoreError> {
@@ -209,14 +213,14 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::let_go(conn, &route, since)).await
     }
 
-    async fn known_upstream_ids(&self, route: &RouteName, ids: &[String]) -> Result<HashSet<String>, StoreError> {
-        let (route, ids) = (route.clone(), ids.to_vec());
-        self.readers.read(move |conn| read::known_upstream_ids(conn, &route, ids)).await
+    async fn known_upstream_ids(&self, home: &Home, ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        let (home, ids) = (home.clone(), ids.to_vec());
+        self.readers.read(move |conn| read::known_upstream_ids(conn, &home, ids)).await
     }
 
-    async fn of_upstream(&self, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError> {
-        let (route, ids) = (route.clone(), ids.to_vec());
-        self.readers.read(move |conn| polls::of_upstream(conn, &route, &ids)).await
+    async fn of_upstream(&self, home: &Home, ids: &[String]) -> Result<Vec<Arc<Job>>, StoreError> {
+        let (home, ids) = (home.clone(), ids.to_vec());
+        self.readers.read(move |conn| polls::of_upstream(conn, &home, &ids)).await
     }
 
     async fn latest_line_at(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -261,6 +265,11 @@ impl Store for Sqlite {
     async fn places_taken(&self, account: &Account) -> Result<u32, StoreError> {
         let account = account.clone();
         self.readers.read(move |conn| money::places_taken(conn, &account)).await
+    }
+
+    async fn places_taken_in(&self, home: &Home) -> Result<u32, StoreError> {
+        let home = home.clone();
+        self.readers.read(move |conn| money::places_taken_in(conn, &home)).await
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Error, OptionalExtension as _, params};
 use super::notices;
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
-use crate::id::JobId;
+use crate::id::{AccountId, Home, JobId};
 use crate::money::MicroUsd;
 use crate::store::{OpenError, StoreError};
 
@@ -202,6 +202,20 @@ pub(super) fn take_place(conn: &Connection, account: &Account, max: Option<u32>)
 pub(super) fn places_taken(conn: &Connection, account: &Account) -> Result<u32, Error> {
     let sql = "SELECT jobs FROM in_flight WHERE account = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([account.to_string()], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// How many of a route's places are taken by jobs that are in another account than this one.
+pub(super) fn places_taken_elsewhere(conn: &Connection, home: &Home) -> Result<u32, Error> {
+    let sql = "SELECT count(*) FROM jobs WHERE route = ?1 AND ended_at_ms IS NULL AND state NOT IN ('reserved', 'waiting', 'lost')
+        AND upstream_account NOT IN ('', ?2)";
+    let Some(account) = home.account.as_ref().map(AccountId::as_str) else { return Ok(0) };
+    conn.prepare_cached(sql)?.query_row([home.route.as_str(), account], |row| row.get(0))
+}
+
+/// See [`crate::store::Store::places_taken_in`].
+pub(super) fn places_taken_in(conn: &Connection, home: &Home) -> Result<u32, Error> {
+    let taken = places_taken(conn, &Account::Route(home.route.clone()))?;
+    Ok(if taken == 0 { 0 } else { taken.saturating_sub(places_taken_elsewhere(conn, home)?) })
 }
 
 /// Gives a place back.

@@ -7,43 +7,68 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, Error, OptionalExtension as _, params};
+use rusqlite::{Connection, Error, params};
 
-use super::rows::{Columns, job, select_jobs};
+use super::rows::{Columns, account, job, select_jobs};
 use super::writer::Tx;
 use crate::clock::Timestamp;
-use crate::id::RouteName;
-use crate::store::{Due, Job, Leased, Postponed, StoreError};
+use crate::id::{Home, RouteName};
+use crate::store::{Due, Inhabited, Job, Leased, Postponed, StoreError};
 
 /// The end of a claim that was ended by a bell: in the past at any time.
 const RUNG: i64 = 0;
 
-/// See [`crate::store::Store::due`]. Goes from route to route along the index, past what is not due yet.
+/// See [`crate::store::Store::inhabited`].
+pub(super) fn inhabited(conn: &Connection) -> Result<Vec<Inhabited>, Error> {
+    let sql = "SELECT route, upstream_account, count(*) FROM jobs WHERE ended_at_ms IS NULL AND state NOT IN ('reserved', 'waiting')
+        GROUP BY route, upstream_account ORDER BY route, upstream_account";
+    let mut rows = conn.prepare_cached(sql)?;
+    let rows = rows.query_map([], |row| {
+        let mut columns = Columns::of(row);
+        Ok(Inhabited { home: home(&mut columns)?, jobs: columns.count()? })
+    })?;
+    rows.collect()
+}
+
+fn home(columns: &mut Columns<'_>) -> Result<Home, Error> {
+    Ok(Home { route: columns.name(RouteName::new)?, account: columns.account()? })
+}
+
+/// See [`crate::store::Store::due`]. Goes from account to account along the index, past what is not due yet.
 pub(super) fn due(conn: &Connection, now: Timestamp) -> Result<Vec<Due>, Error> {
     let sql = "WITH RECURSIVE routes (name) AS (
             SELECT min(route) FROM jobs WHERE state IN ('accepted', 'running')
             UNION ALL
             SELECT (SELECT min(route) FROM jobs WHERE state IN ('accepted', 'running') AND route > name) FROM routes WHERE name IS NOT NULL
+        ),
+        homes (name, whose) AS (
+            SELECT name, (SELECT min(upstream_account) FROM jobs WHERE state IN ('accepted', 'running') AND route = name)
+            FROM routes WHERE name IS NOT NULL
+            UNION ALL
+            SELECT name, (SELECT min(upstream_account) FROM jobs WHERE state IN ('accepted', 'running') AND route = name AND upstream_account > whose)
+            FROM homes WHERE whose IS NOT NULL
         )
-        SELECT name, count(*), min(due_at_ms) FROM routes CROSS JOIN jobs
-        WHERE route = name AND state IN ('accepted', 'running') AND due_at_ms <= ?1 AND (lease_until_ms IS NULL OR lease_until_ms <= ?1)
-        GROUP BY name";
+        SELECT name, whose, count(*), min(due_at_ms) FROM homes CROSS JOIN jobs
+        WHERE route = name AND upstream_account = whose AND state IN ('accepted', 'running') AND due_at_ms <= ?1
+            AND (lease_until_ms IS NULL OR lease_until_ms <= ?1)
+        GROUP BY name, whose ORDER BY name, whose";
     let mut rows = conn.prepare_cached(sql)?;
     let rows = rows.query_map([now.as_ms()], |row| {
         let mut columns = Columns::of(row);
-        Ok(Due { route: columns.name(RouteName::new)?, jobs: columns.count()?, since: columns.moment()? })
+        Ok(Due { home: home(&mut columns)?, jobs: columns.count()?, since: columns.moment()? })
     })?;
     rows.collect()
 }
 
 /// See [`crate::store::Store::lease_due`].
-pub(super) fn lease_due(tx: &mut Tx<'_>, route: &RouteName, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
+pub(super) fn lease_due(tx: &mut Tx<'_>, home: &Home, now: Timestamp, lease: Duration, n: u32) -> Result<Leased, StoreError> {
     let due = {
         let mut rows = tx.conn.prepare_cached(select_jobs!(
-            "WHERE route = ?1 AND state IN ('accepted', 'running') AND due_at_ms <= ?2 AND (lease_until_ms IS NULL OR lease_until_ms <= ?2)
+            "WHERE route = ?1 AND upstream_account = ?4 AND state IN ('accepted', 'running') AND due_at_ms <= ?2
+                AND (lease_until_ms IS NULL OR lease_until_ms <= ?2)
              ORDER BY due_at_ms LIMIT ?3"
         ))?;
-        let rows = rows.query_map(params![route.as_str(), now.as_ms(), n], job)?;
+        let rows = rows.query_map(params![home.route.as_str(), now.as_ms(), n, account(home.account.as_ref())], job)?;
         rows.collect::<Result<Vec<Job>, Error>>()?
     };
     let until = now.after(lease);
@@ -55,12 +80,16 @@ pub(super) fn lease_due(tx: &mut Tx<'_>, route: &RouteName, now: Timestamp, leas
 }
 
 /// See [`crate::store::Store::of_upstream`].
-pub(super) fn of_upstream(conn: &Connection, route: &RouteName, ids: &[String]) -> Result<Vec<Arc<Job>>, Error> {
+pub(super) fn of_upstream(conn: &Connection, home: &Home, ids: &[String]) -> Result<Vec<Arc<Job>>, Error> {
     let mut found = conn.prepare_cached(select_jobs!(
-        "WHERE id = (SELECT job_id FROM attempts WHERE route = ?1 AND upstream_id = ?2) AND route = ?1 AND upstream_id = ?2"
+        "WHERE id IN (SELECT job_id FROM attempts WHERE route = ?1 AND upstream_id = ?2) AND route = ?1 AND upstream_id = ?2 AND upstream_account = ?3"
     ))?;
-    let jobs = ids.iter().map(|id| found.query_row([route.as_str(), id], job).optional());
-    jobs.filter_map(|job| job.transpose().map(|job| job.map(Arc::new))).collect()
+    let mut jobs = Vec::new();
+    for id in ids {
+        let rows = found.query_map([home.route.as_str(), id, account(home.account.as_ref())], job)?;
+        jobs.extend(rows.collect::<Result<Vec<Job>, Error>>()?.into_iter().map(Arc::new));
+    }
+    Ok(jobs)
 }
 
 /// See [`crate::store::Store::postpone`].
@@ -80,7 +109,7 @@ pub(super) fn postpone(tx: &Tx<'_>, jobs: &[Postponed], at: Timestamp) -> Result
 /// See [`crate::store::Store::hasten`].
 pub(super) fn hasten(tx: &Tx<'_>, route: &RouteName, upstream_id: &str, at: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE jobs SET due_at_ms = min(due_at_ms, ?3), lease_until_ms = ?4 WHERE ended_at_ms IS NULL
-               AND id = (SELECT job_id FROM attempts WHERE route = ?1 AND upstream_id = ?2)";
+               AND id IN (SELECT job_id FROM attempts WHERE route = ?1 AND upstream_id = ?2)";
     let changed = tx.conn.prepare_cached(sql)?.execute(params![route.as_str(), upstream_id, at.as_ms(), RUNG])?;
     Ok(changed > 0)
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Error, OptionalExtension as _, Row, params};
 
 use super::rows::{Columns, job, job_by_id, select_jobs};
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, CharacterId, JobId, RouteName, TenantName};
+use crate::id::{AccountId, AttemptId, CharacterId, Home, JobId, RouteName, TenantName};
 use crate::job::State;
 use crate::store::{Attempt, Balance, Character, Job, Jobs, LedgerEntry, Page};
 
@@ -87,12 +87,13 @@ fn shared(rows: impl Iterator<Item = Result<Job, Error>>) -> Result<Vec<Arc<Job>
     rows.map(|job| job.map(Arc::new)).collect()
 }
 
-/// Which of `ids` belong to an attempt on the route.
-pub(super) fn known_upstream_ids(conn: &Connection, route: &RouteName, ids: Vec<String>) -> Result<HashSet<String>, Error> {
-    let mut attempt = conn.prepare_cached("SELECT 1 FROM attempts WHERE route = ?1 AND upstream_id = ?2")?;
+/// See [`crate::store::Store::known_upstream_ids`].
+pub(super) fn known_upstream_ids(conn: &Connection, home: &Home, ids: Vec<String>) -> Result<HashSet<String>, Error> {
+    let sql = "SELECT 1 FROM attempts WHERE route = ?1 AND upstream_id = ?2 AND (account IS NULL OR ?3 IS NULL OR account = ?3)";
+    let mut attempt = conn.prepare_cached(sql)?;
     let mut known = HashSet::new();
     for id in ids {
-        if attempt.exists([route.as_str(), &id])? {
+        if attempt.exists(params![home.route.as_str(), id, home.account.as_ref().map(AccountId::as_str)])? {
             known.insert(id);
         }
     }
@@ -123,7 +124,8 @@ pub(super) fn job_file(conn: &Connection, id: JobId) -> Result<Option<(Arc<Job>,
     let moment = conn.unchecked_transaction()?;
     let Some(job) = job_by_id(&moment, id)? else { return Ok(None) };
 
-    let sql = "SELECT id, route, price_microusd, outcome, upstream_id, created_at_ms FROM attempts WHERE job_id = ?1 ORDER BY number";
+    let sql =
+        "SELECT id, route, price_microusd, outcome, upstream_id, created_at_ms, account FROM attempts WHERE job_id = ?1 ORDER BY number";
     let mut rows = moment.prepare_cached(sql)?;
     let attempts = rows.query_map([id.to_string()], |row| {
         let mut columns = Columns::of(row);
@@ -134,6 +136,7 @@ pub(super) fn job_file(conn: &Connection, id: JobId) -> Result<Option<(Arc<Job>,
             outcome: columns.take()?,
             upstream_id: columns.take()?,
             at: columns.moment()?,
+            account: columns.account()?,
         })
     })?;
     let attempts = attempts.collect::<Result<_, _>>()?;
@@ -149,7 +152,7 @@ pub(super) fn job_file(conn: &Connection, id: JobId) -> Result<Option<(Arc<Job>,
 
 /// A tenant's character.
 pub(super) fn character(conn: &Connection, tenant: &TenantName, id: CharacterId) -> Result<Option<Character>, Error> {
-    let sql = "SELECT id, tenant, name, route, upstream_id, created_at_ms FROM characters WHERE id = ?1 AND tenant = ?2";
+    let sql = "SELECT id, tenant, name, route, upstream_id, created_at_ms, account FROM characters WHERE id = ?1 AND tenant = ?2";
     let character = |row: &Row<'_>| {
         let mut columns = Columns::of(row);
         Ok(Character {
@@ -159,6 +162,7 @@ pub(super) fn character(conn: &Connection, tenant: &TenantName, id: CharacterId)
             route: columns.name(RouteName::new)?,
             upstream_id: columns.take()?,
             created_at: Timestamp::from_ms(columns.take()?),
+            account: columns.account()?,
         })
     };
     conn.prepare_cached(sql)?.query_row([&id.to_string(), tenant.as_str()], character).optional()

@@ -41,7 +41,7 @@ pub(super) fn booked(conn: &Connection, route: &RouteName, since: Timestamp) -> 
             CASE WHEN ended_at_ms IS NULL THEN NULL WHEN attempt <> attempts.id THEN 0 ELSE
                 (SELECT coalesce(sum(amount_microusd), 0) FROM ledger
                  WHERE ledger.job_id = jobs.id AND kind IN ('settle', 'adjust', 'overrun')) END,
-            deleted_at_ms IS NOT NULL
+            deleted_at_ms IS NOT NULL, attempts.account
         FROM jobs JOIN attempts ON attempts.job_id = jobs.id
         WHERE jobs.created_at_ms >= ?2 AND attempts.route = ?1 AND (attempt = attempts.id OR attempts.upstream_id IS NOT NULL)
         ORDER BY jobs.created_at_ms DESC LIMIT ?3";
@@ -56,6 +56,7 @@ pub(super) fn booked(conn: &Connection, route: &RouteName, since: Timestamp) -> 
             at: columns.moment()?,
             cost: columns.money_if_any()?,
             deleted: columns.take()?,
+            account: columns.account()?,
         })
     })?;
     rows.collect()

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Error, OptionalExtension as _, Row, params};
 
 use super::fault::BadValue;
 use crate::clock::Timestamp;
-use crate::id::{JobId, ModelName, RouteName, TenantName};
+use crate::id::{AccountId, JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::store::{Job, JobError, extras};
 use crate::video::{Extras, Seconds};
@@ -19,7 +19,7 @@ macro_rules! select_jobs {
             "SELECT id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user, ",
             "residency, ceiling_microusd, price_microusd, cost_microusd, charge_microusd, attempts, attempt, route, ",
             "upstream_model, upstream_id, result_url, progress, error_code, error_message, created_at_ms, attempted_at_ms, ",
-            "ended_at_ms, expires_at_ms, deleted_at_ms, extras, key_name FROM jobs ",
+            "ended_at_ms, expires_at_ms, deleted_at_ms, extras, key_name, upstream_account FROM jobs ",
             $rest
         )
     };
@@ -93,6 +93,12 @@ impl<'a> Columns<'a> {
         Ok(self.take::<Option<i64>>()?.map(Timestamp::from_ms))
     }
 
+    /// The next column as an account, if it is known: a job's row has an empty text where it is not.
+    pub fn account(&mut self) -> Result<Option<AccountId>, Error> {
+        let text: Option<String> = self.take()?;
+        Ok(text.filter(|text| !text.is_empty()).map(AccountId::new))
+    }
+
     fn seconds(&mut self) -> Result<Seconds, Error> {
         let column = self.next;
         let seconds: u32 = self.take()?;
@@ -151,7 +157,13 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, Error> {
         deleted_at: columns.moment_if_any()?,
         extras: columns.extras()?,
         key_name: columns.take()?,
+        account: columns.account()?,
     })
+}
+
+/// An account as a job's row has it.
+pub(super) fn account(account: Option<&AccountId>) -> &str {
+    account.map_or("", AccountId::as_str)
 }
 
 /// The job of that id, deleted or not.
@@ -163,8 +175,9 @@ pub(super) fn job_by_id(conn: &Connection, id: JobId) -> Result<Option<Job>, Err
 pub(super) fn insert(conn: &Connection, job: &Job, due_at: Timestamp) -> Result<(), Error> {
     let sql = "INSERT INTO jobs (id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user,
             residency, ceiling_microusd, price_microusd, charge_microusd, attempts, attempt, route, upstream_model, progress,
-            created_at_ms, attempted_at_ms, due_at_ms, extras, key_name)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)";
+            created_at_ms, attempted_at_ms, due_at_ms, extras, key_name, upstream_account)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,
+            ?27)";
     conn.prepare_cached(sql)?.execute(params![
         job.id.to_string(),
         job.tenant.as_str(),
@@ -192,6 +205,7 @@ pub(super) fn insert(conn: &Connection, job: &Job, due_at: Timestamp) -> Result<
         due_at.as_ms(),
         extras::write(&job.extras),
         job.key_name,
+        account(job.account.as_ref()),
     ])?;
     Ok(())
 }
@@ -202,7 +216,8 @@ pub(super) fn advance(conn: &Connection, job: &Job, due_at: Option<Timestamp>) -
     let sql = "UPDATE jobs SET state = ?2, version = ?3, seconds = ?4, size = ?5, price_microusd = ?6, cost_microusd = ?7,
             attempts = ?8, attempt = ?9, route = ?10, upstream_model = ?11, upstream_id = ?12, result_url = ?13, progress = ?14,
             error_code = ?15, error_message = ?16, attempted_at_ms = ?17, ended_at_ms = ?18, expires_at_ms = ?19,
-            due_at_ms = CASE lease_until_ms WHEN 0 THEN due_at_ms ELSE coalesce(?20, due_at_ms) END, lease_until_ms = NULL
+            due_at_ms = CASE lease_until_ms WHEN 0 THEN due_at_ms ELSE coalesce(?20, due_at_ms) END, lease_until_ms = NULL,
+            upstream_account = ?21
         WHERE id = ?1 AND version = ?3 - 1";
     let rows = conn.prepare_cached(sql)?.execute(params![
         job.id.to_string(),
@@ -225,6 +240,7 @@ pub(super) fn advance(conn: &Connection, job: &Job, due_at: Option<Timestamp>) -
         job.ended_at.map(Timestamp::as_ms),
         job.expires_at.map(Timestamp::as_ms),
         due_at.map(Timestamp::as_ms),
+        account(job.account.as_ref()),
     ])?;
     Ok(rows == 1)
 }

@@ -14,7 +14,7 @@ use super::{corrections, money, notices, queue};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::crash;
-use crate::id::{JobId, TenantName};
+use crate::id::{AccountId, Home, JobId, TenantName};
 use crate::job::{Event, Hold, State, Step, step};
 use crate::money::MicroUsd;
 use crate::store::moves;
@@ -74,17 +74,24 @@ fn leave_line(conn: &Connection, job: &Job, tenant_in_flight_max: Option<u32>) -
 
 /// Takes a place on the attempt's route and holds its price against the route's account.
 fn admit_to_route(conn: &Connection, attempt: &NewAttempt) -> Result<(), OpenError> {
-    let route = || attempt.route.clone();
-    if let Err(in_flight) = money::take_place(conn, &Account::Route(route()), attempt.in_flight_max)? {
-        return Err(OpenError::RouteFull { route: route(), in_flight });
+    let (route, mut max) = (Account::Route(attempt.route.clone()), attempt.in_flight_max);
+    if let Some(most) = max
+        && money::places_taken(conn, &route)? >= most
+    {
+        // Those of an account that the route had before take none of this one's places.
+        let home = Home { route: attempt.route.clone(), account: Some(attempt.account.clone()) };
+        max = Some(most.saturating_add(money::places_taken_elsewhere(conn, &home)?));
+    }
+    if let Err(in_flight) = money::take_place(conn, &route, max)? {
+        return Err(OpenError::RouteFull { route: attempt.route.clone(), in_flight });
     }
     money::hold(conn, &attempt.booking, attempt.price, attempt.at)
 }
 
 fn write_attempt(conn: &Connection, job: &Job, attempt: &NewAttempt) -> Result<(), Error> {
     money::book(conn, job.id, &attempt.booking, attempt.price)?;
-    let sql = "INSERT INTO attempts (id, job_id, number, route, upstream_model, seconds, size, price_microusd, created_at_ms)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT INTO attempts (id, job_id, number, route, upstream_model, seconds, size, price_microusd, created_at_ms, account)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     conn.prepare_cached(sql)?.execute(params![
         attempt.id.to_string(),
         job.id.to_string(),
@@ -95,6 +102,7 @@ fn write_attempt(conn: &Connection, job: &Job, attempt: &NewAttempt) -> Result<(
         attempt.size.to_string(),
         attempt.price.get(),
         attempt.at.as_ms(),
+        attempt.account.as_str(),
     ])?;
     Ok(())
 }
@@ -227,7 +235,7 @@ pub(super) fn recover(tx: &mut Tx<'_>, at: Timestamp) -> Result<u64, StoreError>
 
 /// See [`crate::store::Store::add_character`].
 pub(super) fn add_character(tx: &mut Tx<'_>, character: &Character) -> Result<(), StoreError> {
-    let sql = "INSERT INTO characters (id, tenant, name, route, upstream_id, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO characters (id, tenant, name, route, upstream_id, created_at_ms, account) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     tx.conn.prepare_cached(sql)?.execute(params![
         character.id.to_string(),
         character.tenant.as_str(),
@@ -235,6 +243,7 @@ pub(super) fn add_character(tx: &mut Tx<'_>, character: &Character) -> Result<()
         character.route.as_str(),
         character.upstream_id,
         character.created_at.as_ms(),
+        character.account.as_ref().map(AccountId::as_str),
     ])?;
     Ok(())
 }
