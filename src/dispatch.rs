@@ -21,7 +21,7 @@ use crate::crash;
 use crate::emergency::{Emergency, Entry};
 use crate::gateway::Gateway;
 use crate::health::Question;
-use crate::id::{AttemptId, JobId, RouteName};
+use crate::id::{AttemptId, JobId, RouteName, TenantName};
 use crate::job::{Event, State, step};
 use crate::metrics::{AttemptOutcome, QueueOutcome, UpstreamCall};
 use crate::money::MicroUsd;
@@ -73,6 +73,14 @@ impl Subject {
         match self {
             Self::New(job) => job.id,
             Self::Known(job) => job.id,
+        }
+    }
+
+    /// Whose.
+    pub fn tenant(&self) -> &TenantName {
+        match self {
+            Self::New(job) => &job.tenant,
+            Self::Known(job) => &job.tenant,
         }
     }
 
@@ -172,14 +180,22 @@ async fn open(gw: &Gateway, order: &Order, job: Option<&Arc<Job>>, candidate: &C
 }
 
 /// What becomes of an order that none of its routes took: it stands in line if it may, and is refused if not.
-async fn taken_by_nobody(gw: &Gateway, order: &Order, in_line: bool, job: Option<Arc<Job>>, turned: Turned) -> Result<Arc<Job>, Refusal> {
+async fn taken_by_nobody(
+    gw: &Gateway,
+    order: &Order,
+    in_line: bool,
+    job: Option<Arc<Job>>,
+    mut turned: Turned,
+) -> Result<Arc<Job>, Refusal> {
     // Who stands in line waits for whatever passes; a cap does not.
     let waits = if in_line { !turned.is_only_capped() } else { order.queue.is_some() && turned.is_worth_waiting() };
     if waits {
         match line::stand(gw, order, job.as_ref()).await {
             Ok(job) => return Ok(job),
-            // As many wait as may: then it is refused as if there were no line.
-            Err(OpenError::LineFull { .. }) => {}
+            Err(OpenError::LineFull { waiting }) => {
+                let first = gw.hall.first_of(order.subject.tenant());
+                turned.line_full(waiting, first.map_or(FULL_WAIT, |place| place.starts_in));
+            }
             Err(OpenError::Moved) if let Some(job) = &job => return taken_on(gw, job).await,
             Err(error) => return Err(turn_down(gw, error, order.subject.ceiling()).await),
         }
@@ -435,7 +451,8 @@ async fn turn_down(gw: &Gateway, error: OpenError, ceiling: MicroUsd) -> Refusal
     }
     match error {
         OpenError::TenantFull { in_flight } => Refusal::TenantFull { in_flight },
-        OpenError::RouteFull { .. } | OpenError::LineFull { .. } => Refusal::RoutesFull { wait: FULL_WAIT },
+        OpenError::RouteFull { .. } => Refusal::RoutesFull { wait: FULL_WAIT },
+        OpenError::LineFull { waiting } => Refusal::LineFull { waiting, wait: FULL_WAIT },
         OpenError::OverBudget { booking, left } => Refusal::over_budget(&booking.account, ceiling, left),
         OpenError::KeyTaken => Refusal::KeyInUse,
         OpenError::Moved => Refusal::Internal,

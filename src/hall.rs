@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::id::{JobId, RouteName};
+use crate::id::{JobId, RouteName, TenantName};
 
 /// A route that turned a job away is asked again within this time, whatever it said.
 const REST_MAX: Duration = Duration::from_secs(15 * 60);
@@ -33,6 +33,8 @@ pub struct Place {
 pub struct Board {
     /// Where each job stands.
     pub places: HashMap<JobId, Place>,
+    /// Where the first of each tenant's stands.
+    pub firsts: HashMap<TenantName, Place>,
     /// The routes that somebody waits for.
     pub waited_for: HashSet<RouteName>,
 }
@@ -66,6 +68,11 @@ impl Hall {
     /// Where a job stands, if the board has it.
     pub fn place(&self, job: JobId) -> Option<Place> {
         self.board.load().places.get(&job).copied()
+    }
+
+    /// Where the first of a tenant's jobs stands, if the board has one.
+    pub fn first_of(&self, tenant: &TenantName) -> Option<Place> {
+        self.board.load().firsts.get(tenant).copied()
     }
 
     /// Somebody came to wait for these routes.

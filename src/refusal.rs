@@ -95,6 +95,13 @@ pub enum Refusal {
         /// When to come back.
         wait: Duration,
     },
+    /// Every eligible route is at its limit, and as many of the tenant's jobs wait for that as may.
+    LineFull {
+        /// How many wait.
+        waiting: u32,
+        /// When the first of them is expected to be sent.
+        wait: Duration,
+    },
     /// The hold does not fit under a cap.
     OverBudget {
         /// What the wish would hold.
@@ -189,7 +196,9 @@ impl Refusal {
             Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => Counted::Permission,
             Self::NoPlan(NoPlan::NoRoute { .. }) => Counted::NoRoute,
             Self::Denied | Self::PromptTooLong { .. } | Self::Flagged | Self::Unmoderated { .. } => Counted::Guard,
-            Self::NoRoute { .. } | Self::ModelGone { .. } | Self::RoutesFull { .. } => Counted::Exhausted,
+            Self::RoutesFull { .. } => Counted::RoutesFull,
+            Self::LineFull { .. } => Counted::QueueFull,
+            Self::NoRoute { .. } | Self::ModelGone { .. } => Counted::Exhausted,
             Self::Rejected(_) | Self::Upstream => Counted::Upstream,
             Self::Unavailable(_) | Self::Internal => Counted::Store,
             Self::Reconciling | Self::Halted(_) => Counted::Halted,

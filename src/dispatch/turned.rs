@@ -27,6 +27,7 @@ pub struct Turned {
     halted: Option<Halted>,
     gone: usize,
     tenant_full: Option<u32>,
+    line_full: Option<(u32, Duration)>,
 }
 
 impl Turned {
@@ -39,6 +40,11 @@ impl Turned {
     /// Its tenant has as many jobs in flight as it may: so it is everywhere.
     pub fn tenant_full(&mut self, in_flight: u32) {
         self.tenant_full = Some(in_flight);
+    }
+
+    /// As many of its tenant's jobs wait as may, and the first of those is expected to be sent in `wait`.
+    pub fn line_full(&mut self, waiting: u32, wait: Duration) {
+        self.line_full = Some((waiting, wait));
     }
 
     /// Whether somebody would take it if it came later.
@@ -96,6 +102,7 @@ impl Turned {
     pub fn refusal(self, model: &ModelName, ceiling: MicroUsd) -> Refusal {
         match self {
             Self { halted: Some(why), .. } => why.into(),
+            Self { line_full: Some((waiting, wait)), .. } => Refusal::LineFull { waiting, wait },
             Self { tenant_full: Some(in_flight), .. } => Refusal::TenantFull { in_flight },
             Self { why, gone, .. } if gone > 0 && gone == why.len() => Refusal::ModelGone { model: model.clone(), why: why.join("; ") },
             Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },

@@ -123,6 +123,10 @@ words! {
         Invalid = "invalid",
         /// No route can serve it
         NoRoute = "no_route",
+        /// Every route is at its limit, and it may not wait
+        RoutesFull = "routes_full",
+        /// Every route is at its limit, and as many wait as may
+        QueueFull = "queue_full",
         /// Every route was asked, and none took it
         Exhausted = "exhausted",
         /// A provider refused the wish itself

@@ -68,7 +68,8 @@ impl Refusal {
             Self::Unmoderated { .. } => down("moderation_unavailable", "Nobody is set up to moderate your requests. Ask the operator of this gateway."),
             Self::RateLimited { wait } => busy("rate_limit_exceeded", "Too many requests. Try again later.").after(*wait),
             Self::TenantFull { in_flight } => busy("concurrency_limit_exceeded", &format!("{in_flight} videos are being made for you already, which is your limit. Try again when one is done.")).again(10),
-            Self::RoutesFull { wait } => busy("rate_limit_exceeded", "Everybody who could make this video is busy. Try again later.").after(*wait),
+            Self::RoutesFull { wait } => busy("rate_limit_exceeded", &format!("Everybody who could make this video is busy, and nothing of yours may wait for them here. Try again in {}.", in_words(*wait))).after(*wait),
+            Self::LineFull { waiting, wait } => busy("queue_full", &format!("Everybody who could make this video is busy, and {waiting} of your videos wait for them already, which is as many as may. Try again in {}, when the first of those may have been sent.", in_words(*wait))).after(*wait),
             Self::OverBudget { ceiling, left, whose } => over_budget(*ceiling, *left, whose),
             Self::Rejected(rejection) => mirrored(rejection),
             Self::NoRoute { wait, .. } => down("no_route_available", "Nobody who could make this video can be reached at the moment. Nothing was charged.").after(*wait),
@@ -95,6 +96,18 @@ impl Refusal {
         }
         self
     }
+}
+
+/// As `retry-after` has it.
+fn in_words(wait: Duration) -> String {
+    match whole_secs(wait).clamp(1, 60) {
+        1 => "a second".to_owned(),
+        secs => format!("{secs} seconds"),
+    }
+}
+
+fn whole_secs(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 fn told(status: StatusCode, kind: &'static str, code: &str, message: &str) -> Told {
@@ -140,8 +153,7 @@ impl Told {
     }
 
     fn after(self, wait: Duration) -> Self {
-        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        self.again(secs)
+        self.again(whole_secs(wait))
     }
 }
 

@@ -386,7 +386,11 @@ async fn calls_until_answered(mut gate: watch::Receiver<Option<SocketAddr>>, cal
 fn invites(answer: &Answer) -> bool {
     match answer.refusal().as_str() {
         "429 insufficient_quota -" => false,
-        "429 rate_limit_exceeded -" | "503 no_route_available -" | "503 ledger_unavailable -" | "409 idempotency_key_in_use -" => true,
+        "429 rate_limit_exceeded -"
+        | "429 queue_full -"
+        | "503 no_route_available -"
+        | "503 ledger_unavailable -"
+        | "409 idempotency_key_in_use -" => true,
         other => panic!("nobody should be told {other}: {answer:?}"),
     }
 }

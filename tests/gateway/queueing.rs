@@ -146,7 +146,7 @@ async fn a_newcomer_does_not_overtake_who_waits() {
 }
 
 #[tokio::test]
-async fn as_many_wait_as_may_and_the_next_is_refused_as_ever() {
+async fn as_many_wait_as_may_and_the_next_is_told_that_the_line_is_full() {
     let rule = "[[rules]]\nroutes = [\"openai\"]\nqueue = { max = 5, wait = \"7d\" }".to_owned();
     let policy = [
         openai("openai", ONE),
@@ -161,16 +161,27 @@ async fn as_many_wait_as_may_and_the_next_is_refused_as_ever() {
         acme.ordered(&wish("acme")).await;
     }
     let lines = world.number("SELECT count(*) FROM ledger");
-    for tenant in [&acme, &guest] {
+    for (tenant, code, said) in
+        [(&acme, "queue_full", "2 of your videos wait"), (&guest, "rate_limit_exceeded", "nothing of yours may wait")]
+    {
         let refused = tenant.wish(&wish("more")).await;
-        assert_eq!(refused.refusal(), "429 rate_limit_exceeded -");
-        assert_eq!((refused.header("retry-after"), refused.header("x-should-retry")), ("10", ""));
+        assert_eq!((refused.refusal(), refused.header("x-should-retry")), (format!("429 {code} -"), ""));
+        assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()), "{refused:?}");
+        let body = refused.json();
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(said) && message.contains(&format!("in {} seconds", refused.header("retry-after"))), "{message}");
+        assert_eq!(body["error"]["type"], "rate_limit_error");
     }
     assert_eq!(world.number("SELECT count(*) FROM ledger"), lines, "nothing was held, not even for a moment");
     for _ in 0..5 {
         rival.ordered(&wish("rival")).await;
     }
-    assert_eq!(rival.wish(&wish("more")).await.status, 429);
+    assert_eq!(rival.wish(&wish("more")).await.refusal(), "429 queue_full -");
+    let metrics = String::from_utf8(world.operator().get("/metrics").await.ok().body.to_vec()).unwrap();
+    for (tenant, reason) in [("acme", "queue_full"), ("guest", "routes_full"), ("rival", "queue_full")] {
+        let line = format!("filmgate_refusals_total{{reason=\"{reason}\",tenant=\"{tenant}\"}} 1");
+        assert!(metrics.contains(&line), "{line}");
+    }
     serve_all(&world).await;
     world.end().await;
 }

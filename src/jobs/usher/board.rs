@@ -25,6 +25,7 @@ pub fn board(policy: &Policy, turns: &Turns, heads: &Heads, lines: &[Line], stan
             let ids = jobs.remove(&(line.tenant.clone(), line.lane.clone())).unwrap_or_default();
             by_tenant.entry(&line.tenant).or_default().extend(ids);
         }
+        let firsts: Vec<_> = by_tenant.iter().filter_map(|(tenant, jobs)| Some(((*tenant).clone(), *jobs.iter().min()?))).collect();
         let waiters = by_tenant.into_iter().map(|(tenant, mut jobs)| {
             jobs.sort_unstable();
             Waiters { tenant: tenant.clone(), weight: policy.tenants.get(tenant).map_or(1, |tenant| tenant.weight), jobs }
@@ -33,6 +34,13 @@ pub fn board(policy: &Policy, turns: &Turns, heads: &Heads, lines: &[Line], stan
         let room = room(policy, &routes);
         for (position, id) in (1..).zip(order) {
             board.places.insert(id, Place { position, starts_in: starts_in(position, room) });
+        }
+        for (tenant, first) in firsts {
+            let Some(place) = board.places.get(&first) else { continue };
+            let known = board.firsts.entry(tenant).or_insert(*place);
+            if place.starts_in < known.starts_in {
+                *known = *place;
+            }
         }
         board.waited_for.extend(routes);
     }
