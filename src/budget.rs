@@ -4,6 +4,8 @@
 //! own time zone and stored with the hold; hold, settle and release of a job all book to it, whatever
 //! the date on which they happen.
 
+mod bookings;
+
 use std::fmt;
 
 use jiff::civil::{Date, Weekday};
@@ -16,7 +18,21 @@ use crate::id::{RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::{Budget, Per};
 
+pub use bookings::{bookings, whoever};
+
 impl Account {
+    /// Whose money it is, in the operator's words.
+    pub fn whose(&self) -> String {
+        match self {
+            Self::Gateway => "the gateway".to_owned(),
+            Self::Tenant(tenant) => tenant.to_string(),
+            Self::Route(route) => format!("route {route}"),
+            Self::Key(tenant, key) => format!("{tenant}'s key {key}"),
+            Self::User(tenant, Some(user)) => format!("{tenant}'s end user {user}"),
+            Self::User(tenant, None) => format!("{tenant}'s requests that name no end user"),
+        }
+    }
+
     /// The tenant whose money it is, or that may spend it; `None` if it is the operator's.
     pub const fn tenant(&self) -> Option<&TenantName> {
         match self {

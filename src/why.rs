@@ -4,6 +4,7 @@
 //! Asks [`survey`] what a create is told and never decides for itself, so the two cannot disagree. Knows
 //! the policy only: how routes are at the moment, and what is left in purses, is added by who knows.
 
+mod purse;
 mod question;
 
 use std::collections::BTreeSet;
@@ -14,9 +15,10 @@ use crate::clock::Timestamp;
 use crate::id::RouteName;
 use crate::money::MicroUsd;
 use crate::plan::{Candidate, Moment, NoPlan, Plan, Seen, survey};
-use crate::policy::{Choose, Policy, Queue, Rule};
+use crate::policy::{Choose, Key, Policy, Queue, Rule, Tenant};
 use question::to_the_second;
 
+pub use purse::PurseLine;
 pub use question::{Picture, Question, moment};
 
 /// What would become of a wish.
@@ -28,6 +30,10 @@ pub struct Explanation {
     /// The moment that is meant, in UTC.
     at: String,
     tenant: String,
+    /// By which of its keys, if that was said.
+    key: Option<String>,
+    /// For which end user.
+    user: Option<String>,
     /// The public model, defaults applied.
     model: String,
     /// As it was asked for; `null` is left to the route.
@@ -43,6 +49,10 @@ pub struct Explanation {
     residency: Option<String>,
     /// Every route of the policy: those that would be asked first, in their order.
     pub routes: Vec<RouteLine>,
+    /// Whom it would be held against, routes last.
+    pub purses: Vec<PurseLine>,
+    /// What was not said and decides as well.
+    unsaid: Vec<String>,
     #[serde(flatten)]
     held: Option<Held>,
     /// What becomes of it while all of them are full; `null` if it is refused.
@@ -98,6 +108,7 @@ pub fn explain(
         let known: Vec<&str> = policy.tenants.keys().map(|name| name.as_str()).collect();
         return Err(format!("there is no tenant {}; there are {}", question.tenant, listed(&known)));
     };
+    let key = question.key.as_ref().map(|name| key_of(tenant, name)).transpose()?;
     let at = question.at.unwrap_or(now);
     let moment = question.lot.map_or(Moment::of(at), |lot| Moment::of(at).drawing(lot)).seeing(seen);
     let survey = survey(policy, tenant, &question.wish(), None, moment);
@@ -136,6 +147,10 @@ pub fn explain(
         revision: policy.revision.clone(),
         at: to_the_second(at),
         tenant: tenant.name.to_string(),
+        key: question.key.clone(),
+        user: question.user.clone(),
+        purses: purse::purses(policy, tenant, key, question.user.as_deref(), survey.outcome.as_ref().ok(), at),
+        unsaid: purse::unsaid(tenant, key),
         model: survey.model.to_string(),
         seconds: question.seconds.map(|seconds| seconds.get()),
         size: question.size.map(|size| size.to_string()),
@@ -149,6 +164,21 @@ pub fn explain(
         routes,
     };
     Ok((explanation, survey.outcome))
+}
+
+impl Explanation {
+    /// Whether the end user is said.
+    pub const fn names_its_user(&self) -> bool {
+        self.user.is_some()
+    }
+}
+
+/// The key that goes by this name.
+fn key_of<'a>(tenant: &'a Tenant, name: &str) -> Result<&'a Key, String> {
+    tenant.keys.iter().find(|key| key.name == name).ok_or_else(|| {
+        let known: Vec<&str> = tenant.keys.iter().map(|key| key.name.as_str()).collect();
+        format!("{} has no key {name}; there are {}", tenant.name, listed(&known))
+    })
 }
 
 /// What a queue says.

@@ -21,7 +21,7 @@ use crate::policy::{Budget, Limits, Policy, Tenant};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::store::StoreError;
-use crate::why::{self, Explanation, Question};
+use crate::why::{self, Explanation, PurseLine, Question};
 
 /// The answer: an explanation, and how things are.
 #[derive(Serialize)]
@@ -47,6 +47,8 @@ struct Told {
 struct Live {
     /// The routes in the order in which they would be asked now, by how they are.
     order: Vec<String>,
+    /// Whose cap would refuse it: the first that it does not fit under.
+    refused_by: Option<String>,
     gateway: Used,
     tenant: Used,
     /// Those that would be asked.
@@ -66,8 +68,6 @@ struct Used {
     left: Option<String>,
     /// Why it is asked later than planned, or not at all.
     unwell: Option<String>,
-    #[serde(skip)]
-    left_of_cap: Option<MicroUsd>,
 }
 
 /// Answers the question in a query.
@@ -82,7 +82,11 @@ pub async fn answer(gw: &Gateway, query: Option<&str>) -> Reply {
         Ok(asked) => asked,
         Err(why) => return error(StatusCode::UNPROCESSABLE_ENTITY, &why),
     };
-    match live(gw, &policy, tenant, outcome.as_ref().ok(), now).await {
+    let lived = async {
+        fill(gw, &mut explanation.purses).await?;
+        live(gw, &policy, tenant, outcome.as_ref().ok(), &explanation, now).await
+    };
+    match lived.await {
         Ok(live) => {
             for line in &mut explanation.routes {
                 line.now = live.routes.get(&line.route).map(sentence);
@@ -95,7 +99,25 @@ pub async fn answer(gw: &Gateway, query: Option<&str>) -> Reply {
     }
 }
 
-async fn live(gw: &Gateway, policy: &Policy, tenant: &Tenant, plan: Option<&Plan>, now: Timestamp) -> Result<Live, StoreError> {
+/// Puts what the books say into the purses.
+async fn fill(gw: &Gateway, purses: &mut [PurseLine]) -> Result<(), StoreError> {
+    for purse in purses {
+        let booking = purse.booking();
+        let balance = gw.store.balance(&booking.account, &booking.period.key).await?;
+        let (spent, held) = balance.map_or((MicroUsd::ZERO, MicroUsd::ZERO), |balance| (balance.spent, balance.held));
+        purse.fill(spent, held);
+    }
+    Ok(())
+}
+
+async fn live(
+    gw: &Gateway,
+    policy: &Policy,
+    tenant: &Tenant,
+    plan: Option<&Plan>,
+    explanation: &Explanation,
+    now: Timestamp,
+) -> Result<Live, StoreError> {
     let gateway = used(gw, Account::Gateway, policy.budget.as_ref(), Limits::default(), None, now).await?;
     let account = Account::Tenant(tenant.name.clone());
     let wisher = used(gw, account, Some(&tenant.budget), tenant.limits, gw.limits.room_of_tenant(tenant), now).await?;
@@ -111,11 +133,16 @@ async fn live(gw: &Gateway, policy: &Policy, tenant: &Tenant, plan: Option<&Plan
     if gateway.cap.is_some() {
         notes.push(format!("the gateway: {}", sentence(&gateway)));
     }
-    let ceiling = plan.map_or(MicroUsd::ZERO, Plan::ceiling);
-    for (whose, used) in [(tenant.name.as_str(), &wisher), ("the gateway", &gateway)] {
-        if used.left_of_cap.is_some_and(|left| left < ceiling) {
-            notes.push(format!("{ceiling} USD do not fit under the cap of {whose}: it would be refused"));
-        }
+    notes.extend(explanation.purses.iter().filter_map(PurseLine::objection));
+    let mut routes_purses = explanation.purses.iter().filter(|purse| purse.is_routes()).peekable();
+    let no_route_fits = routes_purses.peek().is_some() && routes_purses.all(|purse| purse.objection().is_some());
+    if no_route_fits {
+        notes.push("the caps of all routes that would be asked are used up: it would be refused".to_owned());
+    }
+    let refused_by = explanation.purses.iter().find(|purse| purse.refuses()).map(|purse| purse.whose.clone());
+    let refused_by = refused_by.or_else(|| no_route_fits.then(|| "the routes".to_owned()));
+    if tenant.require_user && !explanation.names_its_user() {
+        notes.push(format!("{} has to name an end user with every wish (`require_user`): it would be refused", tenant.name));
     }
     let is_there = |plan: &Plan, candidate: &Candidate| !gw.health.is_gone(&candidate.route, &plan.model);
     let asked = |plan| in_order(gw, plan).filter(|candidate| is_there(plan, candidate)).map(|candidate| candidate.route.name.to_string());
@@ -135,7 +162,7 @@ async fn live(gw: &Gateway, policy: &Policy, tenant: &Tenant, plan: Option<&Plan
     if gw.stop.is_cancelled() {
         notes.push("the gateway is stopping".to_owned());
     }
-    Ok(Live { order, gateway, tenant: wisher, routes, notes })
+    Ok(Live { order, refused_by, gateway, tenant: wisher, routes, notes })
 }
 
 async fn used(
@@ -162,7 +189,6 @@ async fn used(
         cap: booking.cap.map(|cap| cap.to_string()),
         left: left_of_cap.map(|left| left.to_string()),
         unwell: None,
-        left_of_cap,
     })
 }
 

@@ -1,38 +1,21 @@
-//! Caps: whom a wish is held against, and what is left of what its client may know.
-//!
-//! The order is that in which a refusal is told: the gateway, the tenant, then the key and the end user that have a
-//! cap. All of them are booked in one transaction or none is. Knows no route: a route's cap is for dispatch,
-//! which passes the route over.
+//! Caps, for a request: what is left of what its client may know. Whom a wish is held against says [`crate::budget`].
 
 use super::intake::Caller;
-use crate::budget::{Account, Booking};
+use crate::budget::{self, Booking};
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::money::MicroUsd;
-use crate::policy::{Budget, Tenant};
+use crate::policy::Tenant;
 use crate::refusal::Refusal;
 
-/// Whom a wish is held against. The tenant hears of its own caps if it has a webhook.
+/// Whom a wish is held against.
 pub fn bookings(caller: &Caller, end_user: Option<&str>, at: Timestamp) -> Vec<Booking> {
-    let mut bookings = whoever(caller, at);
-    if let Some(budget) = &caller.tenant.user_budget {
-        let account = Account::User(caller.tenant.name.clone(), end_user.map(str::to_owned));
-        bookings.push(of_tenant(&caller.tenant, account, budget, at));
-    }
-    bookings
+    budget::bookings(&caller.policy, &caller.tenant, caller.key(), end_user, at)
 }
 
 /// Likewise, before it is known for which end user the wish is.
 pub fn whoever(caller: &Caller, at: Timestamp) -> Vec<Booking> {
-    let tenant = &caller.tenant;
-    let mut bookings = vec![
-        Booking::at(Account::Gateway, caller.policy.budget.as_ref(), at),
-        of_tenant(tenant, Account::Tenant(tenant.name.clone()), &tenant.budget, at),
-    ];
-    if let Some((key, budget)) = caller.key().and_then(|key| Some((key, key.budget.as_ref()?))) {
-        bookings.push(of_tenant(tenant, Account::Key(tenant.name.clone(), key.name.clone()), budget, at));
-    }
-    bookings
+    budget::whoever(&caller.policy, &caller.tenant, caller.key(), at)
 }
 
 /// Refuses a wish that names no end user where its tenant wants one to be named.
@@ -57,9 +40,4 @@ pub async fn left_for(gw: &Gateway, caller: &Caller, end_user: Option<&str>, at:
         least = [least, left].into_iter().flatten().min();
     }
     Ok(least)
-}
-
-fn of_tenant(tenant: &Tenant, account: Account, budget: &Budget, at: Timestamp) -> Booking {
-    let booking = Booking::at(account, Some(budget), at);
-    if tenant.webhook.is_some() { booking.telling(&budget.warn) } else { booking }
 }

@@ -51,6 +51,10 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub size: Option<Size>,
 
+    /// By which of the tenant's keys, by its name in the policy
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+
     /// The end user that the wish is for
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -107,6 +111,7 @@ impl ExplainArgs {
             model: self.model.as_deref().map(ModelName::new),
             seconds: self.seconds,
             size: self.size,
+            key: self.key.clone(),
             user: self.user.clone(),
             reference: self.reference,
             extras: self.extras.clone(),
@@ -144,7 +149,9 @@ fn rendered(explanation: &Value) -> String {
     let word = |name: &str| shown(&explanation[name]);
     let asked = [Some(word("model")), word("seconds").some().map(|s| format!("{s} s")), word("size").some()];
     let asked: Vec<String> = asked.into_iter().flatten().collect();
-    let mut text = format!("{} wishes for {}, at {}\n", word("tenant"), asked.join(", "), word("at"));
+    let by = word("key").some().map_or_else(String::new, |key| format!(" by its key {key}"));
+    let whom = word("user").some().map_or_else(String::new, |user| format!(" for its end user {user}"));
+    let mut text = format!("{}{by}{whom} wishes for {}, at {}\n", word("tenant"), asked.join(", "), word("at"));
     text.push_str(&match (word("rule").some(), word("order").some()) {
         (Some(rule), Some(order)) => format!("{rule} matches; its routes are asked {order}\n"),
         (Some(rule), None) => format!("{rule} matches\n"),
@@ -156,8 +163,10 @@ fn rendered(explanation: &Value) -> String {
     text.push('\n');
     text.push_str(&routes(explanation));
     if let Some(held) = word("held").some() {
-        text.push_str(&format!("\n{held} USD would be held until it is made\n"));
+        text.push_str(&format!("\n{held} USD would be held until it is made\n\n{}", purses(explanation)));
     }
+    let unsaid = explanation["unsaid"].as_array().map(Vec::as_slice).unwrap_or_default();
+    text.extend(unsaid.iter().map(|unsaid| format!("({})\n", shown(unsaid))));
     text.extend(word("queue").some().map(|queue| format!("It {queue}\n")));
     if let Some(refusal) = word("refusal").some() {
         text.push_str(&format!("\nNobody would be asked: {refusal}\n"));
@@ -191,6 +200,24 @@ fn routes(explanation: &Value) -> String {
         cells.chain([why]).collect()
     });
     let head: Vec<(&str, Align)> = columns.iter().map(|(_, head)| *head).chain([("why not, or how it is", Left)]).collect();
+    table(&head, &rows.collect::<Vec<_>>(), &[])
+}
+
+/// Whom it would be held against; what is in the purses only if somebody has looked.
+fn purses(explanation: &Value) -> String {
+    use Align::{Left, Right};
+    let lines = explanation["purses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_known = lines.iter().any(|purse| !purse["fits"].is_null());
+    let inside: &[(&str, Align)] = if is_known { &[("spent", Right), ("held", Right), ("left", Right)] } else { &[] };
+    let columns: Vec<(&str, Align)> = [&[("cap", Right)], inside, &[("needs", Right)]].concat();
+    let head = [("held against", Left), ("period", Left)].into_iter().chain(columns.iter().copied());
+    let head: Vec<(&str, Align)> = head.chain(is_known.then_some(("", Left))).collect();
+    let rows = lines.iter().map(|purse| {
+        let amount = |name: &str| shown(&purse[name]).some().unwrap_or_else(|| "no cap".to_owned());
+        let names = [shown(&purse["whose"]), shown(&purse["period"])].into_iter();
+        let verdict = if purse["fits"] == false { "does not fit" } else { "" };
+        names.chain(columns.iter().map(|(name, _)| amount(name))).chain(is_known.then(|| verdict.to_owned())).collect()
+    });
     table(&head, &rows.collect::<Vec<_>>(), &[])
 }
 

@@ -20,6 +20,8 @@ pub struct Question {
     pub seconds: Option<Seconds>,
     /// The frame size.
     pub size: Option<Size>,
+    /// By which of the tenant's keys, by its name.
+    pub key: Option<String>,
     /// The end user.
     pub user: Option<String>,
     /// How a picture comes that it starts from, if it starts from one.
@@ -92,6 +94,7 @@ impl Question {
             ("model", self.model.as_ref().map(ToString::to_string)),
             ("seconds", self.seconds.map(|seconds| seconds.to_string())),
             ("size", self.size.map(|size| size.to_string())),
+            ("key", self.key.clone()),
             ("user", self.user.clone()),
             ("reference", self.reference.map(|picture| picture.as_str().to_owned())),
             ("extras", Some(self.extras.join(",")).filter(|names| !names.is_empty())),
@@ -117,6 +120,7 @@ impl Question {
             model: value("model")?.map(ModelName::new),
             seconds: read(value("seconds")?, "seconds", "whole seconds from 1 to 3600")?,
             size: read(value("size")?, "size", "width x height in pixels, such as 720x1280")?,
+            key: value("key")?,
             user: value("user")?,
             reference: read(value("reference")?, "reference", "file, url or id")?,
             extras: value("extras")?.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
@@ -167,6 +171,7 @@ mod tests {
             tenant in "[a-z][a-z0-9-]{0,20}",
             model in prop::option::of("[!-~]{1,40}"),
             seconds in prop::option::of(1..=3_600_u32),
+            key in prop::option::of("[a-z0-9-]{1,12}"),
             user in prop::option::of(".{1,40}"),
             lot in prop::option::of(any::<u64>()),
             at in prop::option::of(0..=253_402_300_799_000_i64),
@@ -177,6 +182,7 @@ mod tests {
                 model: model.map(ModelName::new),
                 seconds: seconds.and_then(Seconds::new),
                 size: Some(Size::DEFAULT),
+                key,
                 user,
                 reference: Some(Picture::Url),
                 extras,

@@ -65,6 +65,7 @@ fn questions() -> impl Strategy<Value = Question> {
         model: Some(ModelName::new("sora-2")),
         seconds: said.and_then(Seconds::new),
         size: sized.then_some(Size::DEFAULT),
+        key: None,
         user: None,
         reference: None,
         extras: seed.then(|| "seed".to_owned()).into_iter().collect(),

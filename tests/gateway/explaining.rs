@@ -4,9 +4,10 @@ use std::process::Output;
 
 use filmgate::simulator::{Fault, Faults};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::process::run_in;
-use crate::world::{World, cometapi, eventually, id, openai, route, tenant};
+use crate::world::{World, cometapi, eventually, id, key_of, openai, route, tenant};
 
 fn policy() -> Vec<String> {
     let retired = openai("retired", "").replace("as = \"sora-2\"", "as = \"sora-2\"\nsunset = 2020-01-01");
@@ -153,6 +154,99 @@ async fn a_wish_that_does_not_fit_under_a_cap_is_said_not_to() {
     assert_eq!(world.tenant("poor").wish(&json!({ "prompt": "a whale", "seconds": "8" })).await.status, 429);
     let notes = explained(&world, "tenant=poor&seconds=4").await["live"]["notes"].to_string();
     assert!(!notes.contains("do not fit"), "{notes}");
+    world.end().await;
+}
+
+/// Two keys, of which `ci` has a cap; each end user has one.
+fn capped(ci: &str, user: &str) -> Vec<String> {
+    let hash = |key: &str| Sha256::digest(key_of(key)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (ci_hash, web_hash) = (hash("acme-ci"), hash("acme-web"));
+    let main = openai("main", "budget = { cap = \"9.00\" }");
+    let keys = format!(
+        "keys = [{{ hash = \"sha256:{ci_hash}\", name = \"ci\", budget = {{ cap = \"{ci}\", per = \"total\" }} }}, \
+         {{ hash = \"sha256:{web_hash}\", name = \"web\" }}]"
+    );
+    let acme = format!(
+        "[tenants.acme]\nbudget = {{ cap = \"50.00\", per = \"total\" }}\nuser_budget = {{ cap = \"{user}\", per = \"total\" }}\n{keys}"
+    );
+    vec!["[budget]\ncap = \"60.00\"\nper = \"total\"".to_owned(), main, acme]
+}
+
+#[tokio::test]
+async fn every_purse_that_a_wish_would_be_held_against_is_shown_and_the_one_that_would_refuse_it() {
+    let world = World::at_speed(1, &capped("2.00", "1.20")).await;
+    let wish = async |user: &str| {
+        let client = world.stranger().bearer(&key_of("acme-ci")).with("x-filmgate-user", user);
+        client.post("/v1/videos", &json!({ "prompt": "a whale", "seconds": "8" })).await
+    };
+    let shown = async |query: &str| explained(&world, &format!("tenant=acme&seconds=8&{query}")).await;
+    let purses = |said: &Value| {
+        let word = |purse: &Value, name: &str| purse[name].as_str().unwrap_or("-").to_owned();
+        let names = ["whose", "cap", "spent", "held", "left", "needs"];
+        let line = |purse: &Value| names.map(|name| word(purse, name)).join(" ");
+        said["purses"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
+    };
+
+    wish("u-1").await.ok();
+    let said = shown("key=ci&user=u-2").await;
+    let expected = [
+        "the gateway 60.00 0.00 0.80 59.20 0.80",
+        "acme 50.00 0.00 0.80 49.20 0.80",
+        "acme's key ci 2.00 0.00 0.80 1.20 0.80",
+        "acme's end user u-2 1.20 0.00 0.00 1.20 0.80",
+        "route main 9.00 0.00 0.80 8.20 0.80",
+    ];
+    assert_eq!(purses(&said), expected);
+    assert!(said["live"]["refused_by"].is_null() && said["unsaid"] == json!([]), "{said}");
+    let said = shown("key=web&user=u-1").await;
+    assert_eq!(purses(&said)[2], "acme's end user u-1 1.20 0.00 0.80 0.40 0.80");
+    assert_eq!(said["live"]["refused_by"], "acme's end user u-1");
+    assert!(said["live"]["notes"].to_string().contains("0.80 USD do not fit under the cap of acme's end user u-1, which has 0.40 left"));
+    assert!(wish("u-1").await.message().contains("your end user's budget"));
+
+    wish("u-2").await.ok();
+    let said = shown("key=ci&user=u-3").await;
+    assert_eq!(
+        (purses(&said)[2].as_str(), &said["live"]["refused_by"]),
+        ("acme's key ci 2.00 0.00 1.60 0.40 0.80", &json!("acme's key ci"))
+    );
+    assert!(wish("u-3").await.message().contains("the budget of your key"));
+
+    // Who names nobody shares a purse, and which key has a cap is said if none is named.
+    let said = shown("").await;
+    assert_eq!(purses(&said)[2], "acme's requests that name no end user 1.20 0.00 0.00 1.20 0.80");
+    assert_eq!(said["unsaid"], json!(["no key is said: those of acme with a cap of their own are ci"]));
+    let answer = world.operator().get("/api/explain?tenant=acme&key=other").await;
+    assert!(answer.status == 422 && answer.text().contains("acme has no key other; there are ci, web"), "{answer:?}");
+
+    world.turn_clock(std::time::Duration::from_secs(600));
+    eventually("both are settled", || world.spent("user:acme/u-1") == 800_000 && world.spent("user:acme/u-2") == 800_000).await;
+    let admin = world.gateway().admin.to_string();
+    let (code, told, _) = command(&world, &["--tenant", "acme", "--seconds", "8", "--key", "ci", "--user", "u-1", "--admin", &admin]).await;
+    assert_eq!(code, Some(0));
+    let line = told.lines().find(|line| line.starts_with("acme's key ci")).unwrap();
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>().join(" "),
+        "acme's key ci total 2.00 1.60 0.00 0.40 0.80 does not fit",
+        "{told}"
+    );
+    let (_, told, _) = command(&world, &["--tenant", "acme", "--seconds", "8", "--key", "ci"]).await;
+    let line = told.lines().find(|line| line.starts_with("acme's key ci")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>().join(" "), "acme's key ci total 2.00 0.80", "{told}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_wish_is_said_to_be_refused_where_no_route_has_room_or_nobody_is_named() {
+    let needs_name = tenant("acme", "require_user = true");
+    let world = World::start(&[openai("main", "budget = { cap = \"0.50\" }"), needs_name, tenant("rival", "")]).await;
+    let said = explained(&world, "tenant=rival&seconds=8").await;
+    assert_eq!(said["live"]["refused_by"], "the routes");
+    assert!(said["live"]["notes"].to_string().contains("the caps of all routes that would be asked are used up"), "{said}");
+    assert_eq!(world.tenant("rival").wish(&json!({ "prompt": "a whale", "seconds": "8" })).await.refusal(), "429 insufficient_quota -");
+    let notes = |said: &Value| said["live"]["notes"].to_string();
+    assert!(notes(&explained(&world, "tenant=acme").await).contains("has to name an end user"));
+    assert!(!notes(&explained(&world, "tenant=acme&user=u-1").await).contains("has to name an end user"));
     world.end().await;
 }
 

@@ -231,13 +231,19 @@ function drawExplained(said) {
   const matched = said.rule === null ? "No rule matches." : `${said.rule} matches${said.order === null ? "" : `; asked ${said.order}`}.`;
   const bound = said.residency === null ? "" : ` Processed in ${said.residency} only.`;
   const verdict = said.refusal === null ? `${usd(said.held)} would be held.${said.queue === null ? "" : ` It ${said.queue}.`}` : `Nobody would be asked: ${said.refusal}.`;
+  const purses = said.purses.map((purse) => el("tr", { class: purse.fits ? null : "bad" },
+    el("td", null, purse.whose, el("div", { class: "quiet" }, purse.period)),
+    ...[purse.cap, purse.spent, purse.held, purse.left, purse.needs].map((amount) => el("td", { class: "number" }, amount === null ? "" : usd(amount))),
+    el("td", null, purse.fits ? "" : badge("does not fit", "bad"))));
+  const purseHeads = ["Held against", "Cap", "Spent", "Held", "Left", "Needs", ""];
   const order = said.live.order.join(", ");
   const planned = said.routes.filter((line) => line.place !== null).map((line) => line.route).join(", ");
   const notes = order === planned ? said.live.notes : [`asked now in this order: ${order || "nobody"}`, ...said.live.notes];
   return [
     el("p", null, badge(said.refusal === null ? "served" : "refused", said.refusal === null ? "good" : "bad"), " ", matched + bound, " ", verdict),
     el("table", null, el("thead", null, el("tr", null, heads.map((name) => el("th", { scope: "col" }, name)))), el("tbody", null, rows)),
-    el("ul", { class: "quiet" }, notes.map((note) => el("li", null, note))),
+    el("table", null, el("thead", null, el("tr", null, purseHeads.map((name) => el("th", { scope: "col" }, name)))), el("tbody", null, purses)),
+    el("ul", { class: "quiet" }, [...said.unsaid, ...notes].map((note) => el("li", null, note))),
   ];
 }
 
