@@ -365,7 +365,7 @@ fn turn_out(gw: &Gateway, job: &Job, candidate: &Candidate, answer: &Result<Acce
         // Of a clip that is made from another one, what is gone may be that one.
         RefusedReason::ModelGone if job.operation == "create" => health.gone(route, model, status.as_u16(), now),
         RefusedReason::Credential => {
-            health.refused_key(route);
+            health.refused_key(route, Question::Submit, Some(status.as_u16()), now);
             health.failed(route, model, Question::Submit, now);
         }
         RefusedReason::Quota | RefusedReason::Unavailable => health.failed(route, model, Question::Submit, now),

@@ -126,7 +126,7 @@ async fn live(
         let route = &candidate.route;
         let account = Account::Route(route.name.clone());
         let mut used = used(gw, account, route.budget.as_ref(), route.limits, gw.limits.room_of_route(route), now).await?;
-        used.unwell = plan.and_then(|plan| gw.health.standing(route, &plan.model, now).why());
+        used.unwell = plan.and_then(|plan| gw.health.standing(route, &plan.model, now).why(route));
         routes.insert(route.name.to_string(), used);
     }
     let mut notes = vec![format!("{}: {}", tenant.name, sentence(&wisher))];

@@ -155,7 +155,7 @@ struct OfferView {
     prices: Vec<PriceView>,
     sunset: Option<String>,
     sunset_days: Option<i64>,
-    /// `closed`, `open`, `half_open` or `gone`.
+    /// `closed`, `open`, `half_open`, `gone` or `key_refused`.
     state: &'static str,
     /// Whether it is asked in its turn.
     up: bool,
@@ -211,7 +211,7 @@ pub fn status(policy: &Policy, overview: Result<&Overview, String>, stand: Stand
         in_flight_max: route.limits.in_flight,
         requests_per_minute_max: route.limits.rpm,
         purse: purse(Account::Route(route.name.clone()), route.budget.as_ref().map_or(&[][..], |b| &b.warn)),
-        offers: route.models.iter().map(|(model, offer)| offer_view(model, offer, stand(route, model), now)).collect(),
+        offers: route.models.iter().map(|(model, offer)| offer_view(route, model, offer, stand(route, model), now)).collect(),
     };
     let tenant = |tenant: &Arc<Tenant>| TenantView {
         name: tenant.name.to_string(),
@@ -280,7 +280,7 @@ fn state_views(overview: &Overview, now: Timestamp) -> Vec<StateView> {
     .collect()
 }
 
-fn offer_view(model: &ModelName, offer: &Offer, standing: Standing, now: Timestamp) -> OfferView {
+fn offer_view(route: &Route, model: &ModelName, offer: &Offer, standing: Standing, now: Timestamp) -> OfferView {
     OfferView {
         model: model.to_string(),
         upstream_model: offer.upstream_model.clone(),
@@ -302,7 +302,7 @@ fn offer_view(model: &ModelName, offer: &Offer, standing: Standing, now: Timesta
         up: matches!(standing.state(), RouteState::Closed | RouteState::HalfOpen),
         since: standing.since().map(Timestamp::as_secs),
         until: standing.until().map(Timestamp::as_secs),
-        why: standing.why(),
+        why: standing.why(route),
     }
 }
 

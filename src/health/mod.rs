@@ -3,12 +3,14 @@
 //! [`breaker`] is advice for the order of a plan and nothing more: what seems down is asked last and never
 //! left out, so that a mistake here costs a second and not a job, and the last route is never lost.
 //! [`rotation`] leaves out: where a provider has said that it does not have a model, nobody is sent.
+//! [`credential`] is for the operator: a key that is refused is said to be at once, and counts as a failure beside.
 //!
 //! Fed by submissions, polls and free questions; tells the log what it makes of them. Survives every reload
 //! that leaves a route's address and the model's entry alone. Bounded by the policy: what a route does
 //! not offer is not remembered.
 
 mod breaker;
+mod credential;
 mod rotation;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use crate::metrics::RouteState;
 use crate::policy::{Policy, Route};
 use crate::provider::Endpoint;
 use breaker::{Breaker, State};
+use credential::{Keyed, Refused};
 use rotation::Gone;
 
 pub use breaker::{Cause, Question};
@@ -38,8 +41,7 @@ pub struct Health(Mutex<BTreeMap<RouteName, OfRoute>>);
 struct OfRoute {
     /// At another address, or with another key, it is another route.
     endpoint: Endpoint,
-    /// Whether it did not take our key when it was last asked.
-    refuses_key: bool,
+    keyed: Keyed,
     models: BTreeMap<ModelName, OfModel>,
 }
 
@@ -82,6 +84,13 @@ pub enum Standing {
         /// With what status.
         status: u16,
     },
+    /// The provider refuses the route's key. It is asked in its turn until it has failed too often, and last then.
+    KeyRefused {
+        /// Since when.
+        since: Timestamp,
+        /// With what status, where that is known.
+        status: Option<u16>,
+    },
 }
 
 impl Standing {
@@ -92,6 +101,7 @@ impl Standing {
             Self::Resting { .. } => RouteState::Open,
             Self::OnTrial { .. } => RouteState::HalfOpen,
             Self::Gone { .. } => RouteState::Gone,
+            Self::KeyRefused { .. } => RouteState::KeyRefused,
         }
     }
 
@@ -99,7 +109,9 @@ impl Standing {
     pub const fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Well => None,
-            Self::Resting { since, .. } | Self::OnTrial { since } | Self::Gone { since, .. } => Some(*since),
+            Self::Resting { since, .. } | Self::OnTrial { since } | Self::Gone { since, .. } | Self::KeyRefused { since, .. } => {
+                Some(*since)
+            }
         }
     }
 
@@ -112,7 +124,7 @@ impl Standing {
     }
 
     /// Why it is not well, for the operator.
-    pub fn why(&self) -> Option<String> {
+    pub fn why(&self, route: &Route) -> Option<String> {
         match self {
             Self::Well => None,
             Self::Resting { cause: Cause::Failures, .. } => Some("failed too often in a row, so it is asked last".to_owned()),
@@ -120,6 +132,9 @@ impl Standing {
             Self::Resting { cause: Cause::Request, .. } => Some("asked to be left alone, so it is asked last".to_owned()),
             Self::OnTrial { .. } => Some("answers again, and is tried with one job at a time".to_owned()),
             Self::Gone { status, .. } => Some(format!("answered {status}: the provider does not have this model, so it is not asked")),
+            Self::KeyRefused { since, status } => {
+                Some(credential::remedy(Refused { since: *since, status: *status }, &route.endpoint.credential))
+            }
         }
     }
 }
@@ -129,7 +144,9 @@ impl Health {
     pub fn answered(&self, route: &Route, model: &ModelName, question: Question, now: Timestamp) {
         let mut all = self.all();
         let known = entry(&mut all, route);
-        known.refuses_key = false;
+        if known.keyed.taken(question) {
+            info!(route.name = %route.name, "takes our key again");
+        }
         let Some(of) = of_model(known, route, model) else { return };
         let before = of.breaker.state(now);
         of.breaker.answered(question, now, &route.breaker);
@@ -148,13 +165,20 @@ impl Health {
     }
 
     /// It did not take our key.
-    pub fn refused_key(&self, route: &Route) {
-        entry(&mut self.all(), route).refuses_key = true;
+    pub fn refused_key(&self, route: &Route, question: Question, status: Option<u16>, now: Timestamp) {
+        let mut all = self.all();
+        let keyed = &mut entry(&mut all, route).keyed;
+        if keyed.refused(question, status, now)
+            && let Some(refused) = keyed.standing()
+        {
+            let why = credential::remedy(refused, &route.endpoint.credential);
+            warn!(route.name = %route.name, "{why}");
+        }
     }
 
     /// The routes that did not take our key when they were last asked.
     pub fn refusing_keys(&self) -> Vec<RouteName> {
-        self.all().iter().filter(|(_, known)| known.refuses_key).map(|(route, _)| route.clone()).collect()
+        self.all().iter().filter(|(_, known)| known.keyed.standing().is_some()).map(|(route, _)| route.clone()).collect()
     }
 
     /// It asked to be left alone for a while.
@@ -193,13 +217,20 @@ impl Health {
 
     /// How a model stands on a route.
     pub fn standing(&self, route: &Route, model: &ModelName, now: Timestamp) -> Standing {
-        let standing = self.of(route, model, |of| match (of.gone(route, model), of.breaker.state(now)) {
-            (Some(gone), _) => Standing::Gone { since: gone.since, status: gone.status },
-            (None, State::Closed) => Standing::Well,
-            (None, State::Open { since, until, cause }) => Standing::Resting { since, until, cause },
-            (None, State::HalfOpen { since, .. }) => Standing::OnTrial { since },
-        });
-        standing.unwrap_or(Standing::Well)
+        let all = self.all();
+        let Some(known) = all.get(&route.name).filter(|known| known.endpoint == route.endpoint) else { return Standing::Well };
+        let of = known.models.get(model);
+        if let Some(gone) = of.and_then(|of| of.gone(route, model)) {
+            return Standing::Gone { since: gone.since, status: gone.status };
+        }
+        if let Some(Refused { since, status }) = known.keyed.standing() {
+            return Standing::KeyRefused { since, status };
+        }
+        match of.map_or(State::Closed, |of| of.breaker.state(now)) {
+            State::Closed => Standing::Well,
+            State::Open { since, until, cause } => Standing::Resting { since, until, cause },
+            State::HalfOpen { since, .. } => Standing::OnTrial { since },
+        }
     }
 
     /// Whether the provider has said that it does not have it.
@@ -276,7 +307,7 @@ impl Health {
 
 /// What is known of a route, beginning with nothing.
 fn entry<'a>(all: &'a mut BTreeMap<RouteName, OfRoute>, route: &Route) -> &'a mut OfRoute {
-    let nothing = || OfRoute { endpoint: route.endpoint.clone(), refuses_key: false, models: BTreeMap::new() };
+    let nothing = || OfRoute { endpoint: route.endpoint.clone(), keyed: Keyed::default(), models: BTreeMap::new() };
     let known = all.entry(route.name.clone()).or_insert_with(nothing);
     if known.endpoint != route.endpoint {
         *known = nothing();

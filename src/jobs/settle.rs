@@ -164,7 +164,7 @@ fn note(gw: &Gateway, watch: &Watch, route: &Route, job: &Job, answer: &Answer, 
     gw.metrics.poll(&job.route, PollOutcome::of(said));
     match answer {
         Answer::Silent(why @ AskError::Credential) => {
-            gw.health.refused_key(route);
+            gw.health.refused_key(route, Question::Poll, None, now);
             warn!(job.id = %job.id, route.name = %job.route, ?why, "polls are refused: check the key")
         }
         Answer::Silent(AskError::Transient(why)) => {

@@ -284,6 +284,8 @@ words! {
         HalfOpen = "half_open",
         /// It is not asked: the provider says that it does not have the model
         Gone = "gone",
+        /// The provider refuses the route's key
+        KeyRefused = "key_refused",
     }
 }
 

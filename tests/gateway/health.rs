@@ -20,7 +20,7 @@ fn script(faults: impl IntoIterator<Item = Fault>) -> Faults {
 
 /// So many wishes that the first route refuses and the second takes.
 fn refused_first(times: usize) -> Faults {
-    script((0..times).flat_map(|_| [Fault::Refuse(401), Fault::None]))
+    script((0..times).flat_map(|_| [Fault::Refuse(402), Fault::None]))
 }
 
 fn policy(of_first: &str) -> [String; 3] {
@@ -86,7 +86,7 @@ async fn where_every_route_rests_they_are_asked_in_their_order_all_the_same() {
     let breaker = "breaker = { failures = 1 }";
     let world = World::start(&[openai("first", breaker), openai("second", breaker), tenant("acme", "show_route = true")]).await;
     let acme = world.tenant("acme");
-    world.misbehave(script([Fault::Refuse(401), Fault::Refuse(401)]));
+    world.misbehave(script([Fault::Refuse(402), Fault::Refuse(402)]));
     assert_eq!(acme.wish(&whale()).await.refusal(), "503 no_route_available -");
     for route in ["first", "second"] {
         assert_eq!(world.standing(route, "sora-2").await, "open");
@@ -100,7 +100,7 @@ async fn where_every_route_rests_they_are_asked_in_their_order_all_the_same() {
 async fn a_share_of_failures_opens_it_too() {
     let world = World::start(&policy("breaker = { failures = 100, rate = 0.5, min = 6 }")).await;
     let acme = world.tenant("acme");
-    world.misbehave(script((0..3).flat_map(|_| [Fault::Refuse(401), Fault::None, Fault::None])));
+    world.misbehave(script((0..3).flat_map(|_| [Fault::Refuse(402), Fault::None, Fault::None])));
     for _ in 0..3 {
         assert_eq!(acme.made(&whale()).await["route"], "second");
         assert_eq!(acme.made(&whale()).await["route"], "first");
@@ -126,6 +126,58 @@ async fn polls_that_are_not_answered_open_it_as_well() {
     assert_eq!(acme.ended(id(&video)).await["status"], "completed");
     world.until_standing("first", "sora-2", "half_open").await;
     assert_eq!(world.simulator.stats().count("create"), 2, "what half-opened it cost nothing");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_is_shown_at_once_with_what_to_do_and_others_go_on() {
+    let world = World::start(&policy("")).await;
+    let acme = world.tenant("acme");
+    world.misbehave(script([Fault::Refuse(401)]));
+    assert_eq!(acme.made(&whale()).await["route"], "second", "the next route is asked");
+    for model in ["sora-2", "sora-2-pro"] {
+        assert_eq!(world.standing("first", model).await, "key_refused", "a key is for all models");
+        assert_eq!(world.standing("second", model).await, "closed");
+    }
+    let remedy = "the provider refused this route's key (401): replace its `api_key`";
+    let shown = world.route_status("first").await["offers"][0].clone();
+    assert!(shown["up"] == false && shown["why"].as_str().unwrap().starts_with(remedy), "{shown}");
+    let explained = world.operator().get("/api/explain?tenant=acme").await.ok();
+    assert!(explained.text().contains(remedy), "{}", explained.text());
+    let metrics = world.operator().get("/metrics").await.ok();
+    for line in ["state{model=\"sora-2\",route=\"first\",state=\"key_refused\"} 1", "up{model=\"sora-2\",route=\"first\"} 0"] {
+        assert!(metrics.text().contains(&format!("filmgate_route_{line}")), "{line}");
+    }
+    assert_eq!(world.log().matches(remedy).count(), 1, "one line tells it");
+    assert!(!world.log().contains("sk-test-first"));
+
+    world.misbehave(script([Fault::Refuse(403), Fault::None]));
+    acme.made(&whale()).await;
+    assert_eq!(world.log().matches("the provider refused this route's key").count(), 1, "and no other line while it lasts");
+    assert_eq!(acme.made(&whale()).await["route"], "first");
+    assert_eq!(world.standing("first", "sora-2").await, "closed", "its key was taken");
+    assert!(world.log().contains("takes our key again"));
+
+    world.misbehave(script([Fault::Refuse(401)]));
+    acme.made(&whale()).await;
+    assert_eq!(world.standing("first", "sora-2").await, "key_refused");
+    let mut edited = policy("").to_vec();
+    edited[0] = openai("first", "api_key = \"sk-test-another\"");
+    world.edit_policy(&edited).await;
+    assert_eq!(world.standing("first", "sora-2").await, "closed", "nobody has refused the new one");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_even_ask_about_jobs_is_shown_too() {
+    let world = World::at_speed(1, &policy("")).await;
+    let acme = world.tenant("acme");
+    let video = acme.ordered(&whale()).await;
+    world.misbehave(Faults { poll_script: [PollFault::Status(401)].into(), ..Faults::default() });
+    world.until_standing("first", "sora-2", "key_refused").await;
+    world.turn_clock(Duration::from_secs(600));
+    assert_eq!(acme.ended(id(&video)).await["status"], "completed");
+    world.until_standing("first", "sora-2", "closed").await;
     world.end().await;
 }
 

@@ -136,7 +136,7 @@ impl World {
 
     // ── What the operator sees ──
 
-    /// How a model stands on a route, as the operator's JSON has it: `closed`, `open`, `half_open` or `gone`.
+    /// How a model stands on a route, as the operator's JSON has it: `closed`, `open`, `half_open`, `gone` or `key_refused`.
     pub async fn standing(&self, route: &str, model: &str) -> String {
         let status = self.route_status(route).await;
         let offers = status["offers"].as_array().unwrap();

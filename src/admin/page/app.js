@@ -97,7 +97,7 @@ function drawOffer(offer) {
     offer.why ? el("div", { class: "why" }, offer.why + since(offer)) : null);
 }
 
-const STANDINGS = { open: ["resting", "bad"], half_open: ["on trial", "warn"], gone: ["gone", "bad"] };
+const STANDINGS = { open: ["resting", "bad"], half_open: ["on trial", "warn"], gone: ["gone", "bad"], key_refused: ["key refused", "bad"] };
 
 /** How a model stands on its route, unless it is well. */
 function standing(offer) {
@@ -268,12 +268,13 @@ function haltedBy({ reason, by, at }) {
   return `${reason}.${who} What was ordered before is made, and can be read.`;
 }
 
-function drawAlarms({ gone, store, halted, refused, suspense, overrun, unknown, dead }) {
+function drawAlarms({ gone, store, halted, refused, keys, suspense, overrun, unknown, dead }) {
   return [
     gone !== null && alarm("bad", "The gateway does not answer.", `${gone} What is shown below is old. Trying again every ${REFRESH_MS / 1000} s.`.trim()),
     store && alarm("bad", "The store cannot be read.", store),
     halted !== null && alarm("bad", "Nothing is bought.", haltedBy(halted)),
     refused && alarm("warn", "The policy file was refused.", "The one before it stays in force; the reason is at the end of this page."),
+    keys.length > 0 && alarm("bad", `The key of ${keys.map(({ name }) => name).join(", ")} is refused.`, `On ${keys[0].name}, ${keys[0].why}.`),
     !isNothing(suspense) && alarm("bad", `${usd(suspense)} in suspense.`, "Providers took money that no job explains: compare their bill with the jobs."),
     !isNothing(overrun) && alarm("bad", `${usd(overrun)} overrun.`, "Providers took more than was held: a price in the policy file is too low."),
     unknown > 0 && alarm("warn", `${plural(unknown, "job")} unknown.`, "An attempt may or may not have been accepted; its money stays held until there is evidence."),
@@ -308,6 +309,8 @@ function showAlarms(gone) {
     store: latest?.store_fault ?? null,
     halted: latest?.halted ?? null,
     refused: latest !== null && latest.reload.fault !== null,
+    keys: (latest?.routes ?? []).map((route) => ({ name: route.name, why: route.offers.find((offer) => offer.state === "key_refused")?.why }))
+      .filter((route) => route.why),
     suspense: latest?.suspense ?? null,
     overrun: latest?.overrun ?? null,
     dead: latest?.dead_notices ?? 0,
