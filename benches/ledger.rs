@@ -12,18 +12,14 @@ use std::time::{Duration, Instant};
 #[allow(dead_code, clippy::unwrap_used, reason = "tests stop it and look into it, and fail where it does")]
 #[path = "../tests/cluster/mod.rs"]
 mod cluster;
+mod wish;
 
 use anyhow::Context as _;
-use filmgate::bench::{
-    Account, AccountId, AttemptId, Booking, Clock, Event, Facts, Job, JobId, MicroUsd, ModelName, NewAttempt, NewJob, Postgres, RouteName,
-    Seconds, Size, Sqlite, Store, TenantName, step,
-};
+use filmgate::bench::{Clock, Event, Facts, Job, Postgres, Sqlite, Store, step};
 use tokio::task::JoinSet;
 
 const LASTING: Duration = Duration::from_secs(2);
 const TASKS: [u32; 3] = [1, 16, 64];
-/// 80 cents, in millionths of a dollar.
-const PRICE: MicroUsd = MicroUsd::new(800_000);
 
 /// What a task does over and over.
 #[derive(Clone, Copy, PartialEq)]
@@ -52,9 +48,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn in_postgres() -> anyhow::Result<()> {
-    let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join("initdb").exists());
-    // Debian keeps its programs out of the path.
-    if !on_path && !Path::new("/usr/lib/postgresql").exists() {
+    if !wish::has_postgres() {
         println!("the books (PostgreSQL): not installed, skipped");
         return Ok(());
     }
@@ -107,7 +101,7 @@ async fn run(store: &Arc<dyn Store>, work: Work, tasks: u32) -> anyhow::Result<(
 async fn live(store: Arc<dyn Store>, work: Work, began: Instant) -> anyhow::Result<u32> {
     let (clock, mut jobs) = (Clock::default(), 0);
     while began.elapsed() < LASTING {
-        let (job, attempt) = wish(&clock);
+        let (job, attempt) = wish::wish(&clock);
         let mut job = store.open_job(job, attempt).await?;
         if work == Work::WholeLife {
             let facts = Facts { upstream_id: Some(job.id.to_string()), outcome: Some("accepted"), ..Facts::default() };
@@ -121,46 +115,6 @@ async fn live(store: Arc<dyn Store>, work: Work, began: Instant) -> anyhow::Resu
 
 async fn apply(store: &dyn Store, job: &Job, event: Event, facts: Facts, clock: &Clock) -> anyhow::Result<Arc<Job>> {
     Ok(store.apply(job, step(job.state, event)?, facts, clock.now()).await?)
-}
-
-/// A job of the one tenant, on the one route: all money meets in the same three balances.
-fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
-    let (at, tenant, route) = (clock.now(), TenantName::new("demo"), RouteName::new("bench"));
-    let job = NewJob {
-        id: JobId::mint(),
-        tenant: tenant.clone(),
-        operation: "create",
-        model: ModelName::new("sora-2"),
-        prompt: "A calico cat playing a piano on stage, soft light, 35 mm, shallow depth of field".to_owned(),
-        source: None,
-        hidden_inputs: false,
-        extras: Default::default(),
-        end_user: None,
-        residency: None,
-        key_name: None,
-        ceiling: PRICE,
-        bookings: [Account::Gateway, Account::Tenant(tenant)].map(|account| Booking::at(account, None, at)).into(),
-        tenant_in_flight_max: None,
-        charge: None,
-        fingerprint: [0; 32],
-        idempotency_key: None,
-        at,
-    };
-    let attempt = NewAttempt {
-        id: AttemptId::mint(),
-        route: route.clone(),
-        account: AccountId::new("address-credential"),
-        upstream_model: "sora-2".to_owned(),
-        seconds: Seconds::DEFAULT,
-        size: Size::DEFAULT,
-        price: PRICE,
-        booking: Booking::at(Account::Route(route), None, at),
-        in_flight_max: None,
-        tenant_in_flight_max: None,
-        at,
-        due_at: at.after(Duration::from_secs(60)),
-    };
-    (job, attempt)
 }
 
 /// How many transactions were committed so far: `iChange` of the log's index.
