@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::fault::Fault;
 use super::money::{self, in_order};
 use super::rows::{Columns, job_to_move};
-use super::session::Session;
+use super::session::{Session, values};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::id::{JobId, RouteName};
@@ -27,23 +27,27 @@ pub(super) async fn suspend(session: &Session, charge: &Unexplained) -> Result<b
     Ok(rows == 1)
 }
 
-/// Adds the line that brings a charge's suspense to nothing, as [`crate::store::Store::explain`] asks; whether there was any.
+/// Two who explain the same charge take turns by its line.
+const TAKE_TURN: &str = "SELECT number FROM ledger WHERE kind = 'suspense' AND route = $1 AND upstream_id = $2 FOR UPDATE";
+/// Adds the line that brings a charge's suspense to nothing, if there is any.
+const EXPLAIN: &str = concat!(
+    "INSERT INTO ledger (kind, amount_microusd, at_ms, route, upstream_id, note) SELECT 'adjust', -sum(amount_microusd)::bigint, ",
+    in_order!("$3"),
+    ", $1, $2, $4 FROM ledger
+    WHERE job_id IS NULL AND route = $1 AND upstream_id = $2 AND kind IN ('suspense', 'adjust') HAVING sum(amount_microusd) <> 0"
+);
+
+/// See [`crate::store::Store::explain`].
 pub(super) async fn explain(session: &Session, route: &str, upstream_id: &str, note: &str, at: Timestamp) -> Result<bool, Fault> {
-    // Two who explain the same charge take turns by its line.
-    let sql = "SELECT number FROM ledger WHERE kind = 'suspense' AND route = $1 AND upstream_id = $2 FOR UPDATE";
-    session.rows(sql, &[&route, &upstream_id]).await?;
-    let sql = concat!(
-        "INSERT INTO ledger (kind, amount_microusd, at_ms, route, upstream_id, note) SELECT 'adjust', -sum(amount_microusd)::bigint, ",
-        in_order!("$3"),
-        ", $1, $2, $4 FROM ledger
-        WHERE job_id IS NULL AND route = $1 AND upstream_id = $2 AND kind IN ('suspense', 'adjust') HAVING sum(amount_microusd) <> 0"
-    );
-    Ok(session.execute(sql, &[&route, &upstream_id, &at.as_ms(), &note]).await? > 0)
+    session.rows(TAKE_TURN, &[&route, &upstream_id]).await?;
+    Ok(session.execute(EXPLAIN, &[&route, &upstream_id, &at.as_ms(), &note]).await? > 0)
 }
 
 /// A job turns out to be what a route charged for: if the charge is in suspense, it is taken out.
-pub(super) async fn explained_by(session: &Session, job: &Job, upstream_id: &str, why: &str, at: Timestamp) -> Result<(), Fault> {
-    explain(session, job.route.as_str(), upstream_id, &format!("explained by {}: {why}", job.id), at).await.map(drop)
+pub(super) fn explained_by(session: &Session, job: &Job, upstream_id: &str, why: &str, at: Timestamp) {
+    session.write(TAKE_TURN, values![job.route.to_string(), upstream_id.to_owned()]);
+    let note = format!("explained by {}: {why}", job.id);
+    session.write(EXPLAIN, values![job.route.to_string(), upstream_id.to_owned(), at.as_ms(), note]);
 }
 
 /// See [`crate::store::Store::unexplained`].
@@ -88,7 +92,7 @@ pub(super) async fn correct(session: &Session, correction: &Correction) -> Resul
     }
     if let Some(upstream_id) = &correction.upstream_id {
         bind(session, &job.attempt.to_string(), upstream_id).await?;
-        explained_by(session, &job, upstream_id, &correction.note, correction.at).await?;
+        explained_by(session, &job, upstream_id, &correction.note, correction.at);
     }
     let sql = "UPDATE balances SET spent_microusd = spent_microusd + $2
         FROM bookings WHERE bookings.job_id = $1 AND balances.account = bookings.account AND balances.period = bookings.period";

@@ -49,6 +49,11 @@ impl Fault {
         }
     }
 
+    /// Whether the server said so: it did not do the statement, nor will what came behind it in a transaction count.
+    pub fn was_told(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.as_db_error().is_some())
+    }
+
     /// Whether two transactions stood in each other's way and this one was ended: nothing of it was written.
     pub fn is_conflict(&self) -> bool {
         self.state().is_some_and(|state| state.code().starts_with("40"))

@@ -291,7 +291,7 @@ impl Store for Postgres {
         let strayed = self.read(|session| async move { money::strayed(&session, bookings, at).await }).await?;
         let mut followed = 0;
         for booking in bookings.iter().filter(|booking| strayed.contains(&booking.account.to_string())) {
-            self.write(|tx| async move { Ok::<_, StoreError>(money::enter(&tx, &[booking]).await?) }).await?;
+            self.write(|tx| async move { Ok::<_, StoreError>(money::enter(&tx, &[booking]).await.map(drop)?) }).await?;
             followed += 1;
         }
         Ok(followed)

@@ -2,7 +2,8 @@
 //!
 //! Called only by who has the locks of the accounts concerned ([`enter`], [`lock`]), in a transaction
 //! where each statement sees what is committed: to read a balance, check it here with checked arithmetic
-//! and write it back is exact, whoever else is at it. Knows nothing of states.
+//! and write it back is exact, whoever else is at it. Everybody waits for these locks, so whoever has them asks
+//! once for all that it has to know ([`Funds`]) and sends all that it writes together. Knows nothing of states.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +12,7 @@ use tokio_postgres::Row;
 use super::fault::Fault;
 use super::notices;
 use super::rows::Columns;
-use super::session::Session;
+use super::session::{Session, values};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, Home, JobId};
@@ -25,68 +26,142 @@ macro_rules! lock_accounts {
     };
 }
 
-/// Takes the locks of accounts, if each of them has one; otherwise none, and answers nothing.
-async fn lock_all(session: &Session, accounts: &[String]) -> Result<Vec<(String, String)>, Fault> {
-    let sql = lock_accounts!(" AND (SELECT count(*) FROM current_periods WHERE account = ANY ($1)) = $2");
-    let count = i64::try_from(accounts.len()).unwrap_or(i64::MAX);
-    periods(&session.rows(sql, &[&accounts, &count]).await?)
+/// What accounts have, as whoever has their locks finds it and leaves it.
+pub(super) struct Funds(HashMap<String, Fund>);
+
+struct Fund {
+    period: String,
+    held: MicroUsd,
+    spent: MicroUsd,
+    places_taken: u32,
 }
 
-/// Takes the locks of those accounts that have one: something was booked to them.
-async fn lock_any(session: &Session, accounts: &[String]) -> Result<Vec<(String, String)>, Fault> {
-    periods(&session.rows(lock_accounts!(""), &[&accounts]).await?)
-}
+/// What accounts have in the periods that they count in.
+const FUNDS: &str = "SELECT account, period, held_microusd, spent_microusd, coalesce(jobs, 0)
+    FROM current_periods JOIN balances USING (account, period) LEFT JOIN in_flight USING (account) WHERE account = ANY ($1)";
 
-fn periods(found: &[Row]) -> Result<Vec<(String, String)>, Fault> {
-    found
-        .iter()
-        .map(|row| {
+impl Funds {
+    fn read(found: &[Row]) -> Result<Self, Fault> {
+        let funds = found.iter().map(|row| {
             let mut columns = Columns::of(row);
-            Ok((columns.take()?, columns.take()?))
-        })
-        .collect()
+            let (account, period) = (columns.take()?, columns.take()?);
+            Ok((account, Fund { period, held: columns.money()?, spent: columns.money()?, places_taken: columns.number("count")? }))
+        });
+        Ok(Self(funds.collect::<Result<_, Fault>>()?))
+    }
+
+    fn counts_in(&self, account: &str, period: &Period) -> bool {
+        self.0.get(account).is_some_and(|fund| fund.period == period.key)
+    }
+
+    /// Holds `amount` against an account if it fits under the cap, remembers that cap, and owes its owner what
+    /// that use of it is worth.
+    pub fn hold(&mut self, session: &Session, booking: &Booking, amount: MicroUsd, at: Timestamp) -> Result<(), OpenError> {
+        let (account, period) = (booking.account.to_string(), &booking.period.key);
+        let fund = self.0.get_mut(&account).filter(|fund| fund.period == *period);
+        let fund = fund.ok_or_else(|| StoreError::Damaged(format!("{account} has no balance for {period}")))?;
+
+        let used = fund.held.plus(fund.spent).unwrap_or(MicroUsd::MAX);
+        // A cap may have been lowered below what is used already: then nothing is left, not less.
+        let left = booking.cap.unwrap_or(MicroUsd::MAX).minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO);
+        let (true, Some(held)) = (amount <= left, fund.held.plus(amount)) else {
+            return Err(OpenError::OverBudget { booking: Box::new(booking.clone()), left });
+        };
+        fund.held = held;
+        let sql = "UPDATE balances SET held_microusd = $3, cap_microusd = $4 WHERE account = $1 AND period = $2";
+        session.write(sql, values![account, period.clone(), held.get(), booking.cap.map(MicroUsd::get)]);
+        notices::owe_for_use(session, booking, held.plus(fund.spent).unwrap_or(MicroUsd::MAX), at);
+        Ok(())
+    }
+
+    /// How many of an account's places are taken.
+    pub fn places_taken(&self, account: &Account) -> u32 {
+        self.0.get(&account.to_string()).map_or(0, |fund| fund.places_taken)
+    }
+
+    /// Takes one of an account's places, or answers how many are taken if that is all of them.
+    pub fn take_place(&mut self, session: &Session, account: &Account, max: Option<u32>) -> Result<(), u32> {
+        let taken = self.places_taken(account);
+        if max.is_some_and(|max| taken >= max) {
+            return Err(taken);
+        }
+        let account = account.to_string();
+        if let Some(fund) = self.0.get_mut(&account) {
+            fund.places_taken += 1;
+        }
+        let sql = "INSERT INTO in_flight (account, jobs) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET jobs = in_flight.jobs + 1";
+        session.write(sql, values![account]);
+        Ok(())
+    }
 }
 
-/// Takes the locks of accounts that have been booked to.
-pub(super) async fn lock(session: &Session, accounts: &[Account]) -> Result<(), Fault> {
+fn names(found: &[Row]) -> Result<Vec<String>, Fault> {
+    found.iter().map(|row| Columns::of(row).take()).collect()
+}
+
+/// Takes the locks of those accounts that have been booked to; what they have.
+pub(super) async fn lock(session: &Session, accounts: &[Account]) -> Result<Funds, Fault> {
     let names: Vec<String> = accounts.iter().map(Account::to_string).collect();
-    lock_any(session, &names).await.map(drop)
+    lock_any(session, &names).await
 }
 
-/// Takes the locks of the accounts of a hold, and sees to it that each counts in its period.
+async fn lock_any(session: &Session, names: &[String]) -> Result<Funds, Fault> {
+    let (_, funds) = session.rows_locked((lock_accounts!(""), &[&names]), (FUNDS, &[&names])).await?;
+    Funds::read(&funds)
+}
+
+/// Takes the locks of a job's accounts; which of them its hold is booked to.
+pub(super) async fn lock_booked(session: &Session, job: JobId, accounts: &[Account]) -> Result<HashSet<String>, Fault> {
+    let accounts: Vec<String> = accounts.iter().map(Account::to_string).collect();
+    let booked = "SELECT account FROM bookings WHERE job_id = $1";
+    let (_, booked) = session.rows_locked((lock_accounts!(""), &[&accounts]), (booked, &[&job.to_string()])).await?;
+    Ok(names(&booked)?.into_iter().collect())
+}
+
+/// Takes the locks of the accounts of a hold, and sees to it that each counts in its period; what they have in it.
 ///
 /// An account that is new is added before the lock of any is taken: whoever waits for another to have added it
 /// has nothing that the other could be waiting for.
-pub(super) async fn enter(session: &Session, bookings: &[&Booking]) -> Result<(), Fault> {
+pub(super) async fn enter(session: &Session, bookings: &[&Booking]) -> Result<Funds, Fault> {
     let mut wanted: Vec<(String, &Booking)> = bookings.iter().map(|booking| (booking.account.to_string(), *booking)).collect();
     wanted.sort_by(|one, other| one.0.cmp(&other.0));
     let names: Vec<String> = wanted.iter().map(|(account, _)| account.clone()).collect();
-    let mut current = lock_all(session, &names).await?;
-    if current.len() < names.len() {
+    // All of the locks, or none.
+    let lock = lock_accounts!(" AND (SELECT count(*) FROM current_periods WHERE account = ANY ($1)) = $2");
+    let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let (locked, funds) = session.rows_locked((lock, &[&names, &count]), (FUNDS, &[&names])).await?;
+    let mut funds = Funds::read(&funds)?;
+    let is_current = |funds: &Funds| wanted.iter().all(|(account, booking)| funds.counts_in(account, &booking.period));
+    let mut begun = false;
+    if locked.len() < names.len() {
         let known = known(session, &names).await?;
         let missing = wanted.iter().filter(|(account, _)| !known.contains(account)).collect::<Vec<_>>();
         for (account, booking) in &missing {
-            begin_account(session, account, &booking.period).await?;
+            begin_account(session, account, &booking.period);
         }
-        current = lock_any(session, &names).await?;
+        funds = lock_any(session, &names).await?;
         for (account, booking) in missing {
             if book_earlier_jobs(session, &booking.account, account, &booking.period).await? > 0 {
-                add_up(session, account, &booking.period).await?;
+                add_up(session, account, &booking.period);
+                begun = true;
             }
         }
     }
-    for (account, booking) in wanted {
-        if !current.iter().any(|(found, current)| *found == account && *current == booking.period.key) {
-            enter_period(session, &booking.account, &account, &booking.period).await?;
+    if begun || !is_current(&funds) {
+        for (account, booking) in &wanted {
+            if !funds.counts_in(account, &booking.period) {
+                enter_period(session, &booking.account, account, &booking.period).await?;
+            }
         }
+        funds = Funds::read(&session.rows(FUNDS, &[&names]).await?)?;
     }
-    Ok(())
+    Ok(funds)
 }
 
 /// Which of these accounts something was booked to.
 async fn known(session: &Session, accounts: &[String]) -> Result<HashSet<String>, Fault> {
     let found = session.rows("SELECT account FROM current_periods WHERE account = ANY ($1)", &[&accounts]).await?;
-    found.iter().map(|row| Columns::of(row).take()).collect()
+    Ok(names(&found)?.into_iter().collect())
 }
 
 /// The names of those of these bookings' accounts that count in another period, one that goes on at `at`.
@@ -107,46 +182,45 @@ pub(super) async fn strayed(session: &Session, bookings: &[Booking], at: Timesta
 }
 
 /// Gives an account that nothing was booked to yet its first balance and its lock, unless another is just doing so.
-async fn begin_account(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
-    begin_balance(session, account, period).await?;
+fn begin_account(session: &Session, account: &str, period: &Period) {
+    begin_balance(session, account, period);
     let sql = "INSERT INTO current_periods (account, period) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    session.execute(sql, &[&account, &period.key]).await?;
-    Ok(())
+    session.write(sql, values![account.to_owned(), period.key.clone()]);
 }
 
-async fn begin_balance(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
+fn begin_balance(session: &Session, account: &str, period: &Period) {
     let sql = "INSERT INTO balances (account, period, from_at_ms, until_at_ms, held_microusd, spent_microusd) VALUES ($1, $2, $3, $4, 0, 0)
         ON CONFLICT DO NOTHING";
-    session.execute(sql, &[&account, &period.key, &period.from.as_ms(), &period.until.map(Timestamp::as_ms)]).await?;
-    Ok(())
+    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+    session.write(sql, values![account.to_owned(), period.key.clone(), from, until]);
 }
 
 /// Makes `period` the one that an account counts in. It begins with the jobs of that time that the account has
 /// already: a cap holds from the start of its period, whenever it was written.
 async fn enter_period(session: &Session, whose: &Account, account: &str, period: &Period) -> Result<(), Fault> {
-    begin_balance(session, account, period).await?;
+    begin_balance(session, account, period);
     let sql = "INSERT INTO bookings (job_id, account, period, amount_microusd)
         SELECT DISTINCT job_id, account, $2, amount_microusd FROM jobs JOIN bookings ON job_id = jobs.id AND account = $1
         WHERE created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4)
         ON CONFLICT DO NOTHING";
-    session.execute(sql, &[&account, &period.key, &period.from.as_ms(), &period.until.map(Timestamp::as_ms)]).await?;
+    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+    session.write(sql, values![account.to_owned(), period.key.clone(), from, until]);
     book_earlier_jobs(session, whose, account, period).await?;
-    add_up(session, account, period).await?;
+    add_up(session, account, period);
     let sql = "UPDATE current_periods SET period = $2 WHERE account = $1";
-    session.execute(sql, &[&account, &period.key]).await?;
+    session.write(sql, values![account.to_owned(), period.key.clone()]);
     Ok(())
 }
 
 /// Makes a balance what is booked to it.
-async fn add_up(session: &Session, account: &str, period: &Period) -> Result<(), Fault> {
+fn add_up(session: &Session, account: &str, period: &Period) {
     let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
             SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
                 (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
                     WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint
             FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = $1 AND period = $2)
         WHERE account = $1 AND period = $2";
-    session.execute(sql, &[&account, &period.key]).await?;
-    Ok(())
+    session.write(sql, values![account.to_owned(), period.key.clone()]);
 }
 
 /// Books those of a tenant's jobs in a period that are meant.
@@ -173,54 +247,25 @@ async fn book_earlier_jobs(session: &Session, whose: &Account, account: &str, pe
     session.execute(sql, &[&account, &period.key, &from, &until, &tenant.as_str(), &name]).await
 }
 
-/// Holds `amount` against an account if it fits under the cap, remembers that cap, and owes its owner what
-/// that use of it is worth.
-pub(super) async fn hold(session: &Session, booking: &Booking, amount: MicroUsd, at: Timestamp) -> Result<(), OpenError> {
-    let account = booking.account.to_string();
-    let sql = "SELECT held_microusd, spent_microusd FROM balances WHERE account = $1 AND period = $2";
-    let found = session.row_if_any(sql, &[&account, &booking.period.key]).await?;
-    let found = found.ok_or_else(|| StoreError::Damaged(format!("{account} has no balance for {}", booking.period.key)))?;
-    let mut columns = Columns::of(&found);
-    let (held, spent) = (columns.money()?, columns.money()?);
-
-    let used = held.plus(spent).unwrap_or(MicroUsd::MAX);
-    // A cap may have been lowered below what is used already: then nothing is left, not less.
-    let left = booking.cap.unwrap_or(MicroUsd::MAX).minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO);
-    let (true, Some(held)) = (amount <= left, held.plus(amount)) else {
-        return Err(OpenError::OverBudget { booking: Box::new(booking.clone()), left });
-    };
-    let sql = "UPDATE balances SET held_microusd = $3, cap_microusd = $4 WHERE account = $1 AND period = $2";
-    session.execute(sql, &[&account, &booking.period.key, &held.get(), &booking.cap.map(MicroUsd::get)]).await?;
-    notices::owe_for_use(session, booking, held.plus(spent).unwrap_or(MicroUsd::MAX), at).await?;
-    Ok(())
-}
-
 /// Remembers where a hold was made, so that its end is booked to the same place.
-pub(super) async fn book(session: &Session, job: JobId, booking: &Booking, amount: MicroUsd) -> Result<(), Fault> {
+pub(super) fn book(session: &Session, job: JobId, booking: &Booking, amount: MicroUsd) {
     let sql = "INSERT INTO bookings (job_id, account, period, amount_microusd) VALUES ($1, $2, $3, $4)";
-    session.execute(sql, &[&job.to_string(), &booking.account.to_string(), &booking.period.key, &amount.get()]).await?;
-    Ok(())
+    session.write(sql, values![job.to_string(), booking.account.to_string(), booking.period.key.clone(), amount.get()]);
 }
 
 /// Ends a job's hold on every account it is booked to: what was held there is not any more, and `cost` is spent.
-pub(super) async fn end_hold(session: &Session, job: JobId, cost: MicroUsd) -> Result<(), StoreError> {
+pub(super) fn end_hold(session: &Session, job: JobId, cost: MicroUsd) {
     let sql = "UPDATE balances SET held_microusd = held_microusd - amount_microusd, spent_microusd = spent_microusd + $2
         FROM bookings WHERE job_id = $1 AND balances.account = bookings.account AND balances.period = bookings.period";
-    match session.execute(sql, &[&job.to_string(), &cost.get()]).await? {
-        0 => Err(StoreError::Damaged(format!("{job} holds money of nobody"))),
-        _ => Ok(()),
-    }
+    session.write(sql, values![job.to_string(), cost.get()]);
 }
 
 /// Gives back what a job holds on one account, and forgets that it did: its route turned it away.
-pub(super) async fn take_back(session: &Session, job: JobId, account: &Account) -> Result<(), StoreError> {
+pub(super) fn take_back(session: &Session, job: JobId, account: &Account) {
     let sql = "WITH gone AS (DELETE FROM bookings WHERE job_id = $1 AND account = $2 RETURNING account, period, amount_microusd)
         UPDATE balances SET held_microusd = held_microusd - amount_microusd
         FROM gone WHERE balances.account = gone.account AND balances.period = gone.period";
-    match session.execute(sql, &[&job.to_string(), &account.to_string()]).await? {
-        0 => Err(StoreError::Damaged(format!("{job} holds nothing against {account}"))),
-        _ => Ok(()),
-    }
+    session.write(sql, values![job.to_string(), account.to_string()]);
 }
 
 /// The moment of a line that is about to be added: never before that of the line above it.
@@ -238,28 +283,9 @@ pub(super) async fn latest_line(session: &Session) -> Result<Option<Timestamp>, 
 }
 
 /// Adds a line to the ledger, with the reason if a person gave one.
-pub(super) async fn write_line(
-    session: &Session,
-    job: JobId,
-    kind: &str,
-    amount: MicroUsd,
-    at: Timestamp,
-    note: Option<&str>,
-) -> Result<(), Fault> {
+pub(super) fn write_line(session: &Session, job: JobId, kind: &'static str, amount: MicroUsd, at: Timestamp, note: Option<&str>) {
     let sql = concat!("INSERT INTO ledger (job_id, kind, amount_microusd, at_ms, note) VALUES ($1, $2, $3, ", in_order!("$4"), ", $5)");
-    session.execute(sql, &[&job.to_string(), &kind, &amount.get(), &at.as_ms(), &note]).await?;
-    Ok(())
-}
-
-/// Takes one of an account's places, or answers how many are taken if that is all of them.
-pub(super) async fn take_place(session: &Session, account: &Account, max: Option<u32>) -> Result<Result<(), u32>, Fault> {
-    let taken = places_taken(session, account).await?;
-    if max.is_some_and(|max| taken >= max) {
-        return Ok(Err(taken));
-    }
-    let sql = "INSERT INTO in_flight (account, jobs) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET jobs = in_flight.jobs + 1";
-    session.execute(sql, &[&account.to_string()]).await?;
-    Ok(Ok(()))
+    session.write(sql, values![job.to_string(), kind, amount.get(), at.as_ms(), note.map(str::to_owned)]);
 }
 
 /// How many of an account's places are taken.
@@ -284,7 +310,6 @@ pub(super) async fn places_taken_in(session: &Session, home: &Home) -> Result<u3
 }
 
 /// Gives a place back.
-pub(super) async fn leave_place(session: &Session, account: &Account) -> Result<(), Fault> {
-    session.execute("UPDATE in_flight SET jobs = jobs - 1 WHERE account = $1", &[&account.to_string()]).await?;
-    Ok(())
+pub(super) fn leave_place(session: &Session, account: &Account) {
+    session.write("UPDATE in_flight SET jobs = jobs - 1 WHERE account = $1", values![account.to_string()]);
 }

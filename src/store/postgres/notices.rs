@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use super::fault::Fault;
 use super::rows::Columns;
-use super::session::Session;
+use super::session::{Session, values};
 use crate::budget::Booking;
 use crate::clock::Timestamp;
 use crate::id::NoticeId;
@@ -43,29 +43,31 @@ fn read(row: &Row) -> Result<Notice, Fault> {
     })
 }
 
-/// Owes a notice, unless it is owed or was; whether it is new.
-pub(super) async fn owe(session: &Session, new: &NewNotice) -> Result<bool, Fault> {
+/// Adds a notice, unless it is owed or was.
+const OWE: &str = "INSERT INTO notices (id, addressee, kind, subject, body, due_at_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $6)
+    ON CONFLICT (addressee, kind, subject) DO NOTHING";
+
+/// Owes a notice, unless it is owed or was.
+pub(super) fn owe(session: &Session, new: &NewNotice) {
     let id = NoticeId::mint();
-    let sql = "INSERT INTO notices (id, addressee, kind, subject, body, due_at_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $6)
-        ON CONFLICT (addressee, kind, subject) DO NOTHING";
     let (to, kind, at) = (new.to.to_string(), new.kind.as_str(), new.at.as_ms());
-    let rows = session.execute(sql, &[&id.to_string(), &to, &kind, &new.subject, &new.body(id), &at]).await?;
-    Ok(rows == 1)
+    session.write(OWE, values![id.to_string(), to, kind, new.subject.clone(), new.body(id), at]);
 }
 
 /// Owes what the use of a cap is worth.
-pub(super) async fn owe_for_use(session: &Session, booking: &Booking, used: MicroUsd, at: Timestamp) -> Result<(), Fault> {
+pub(super) fn owe_for_use(session: &Session, booking: &Booking, used: MicroUsd, at: Timestamp) {
     for new in notice::of_use(booking, used, at) {
-        owe(session, &new).await?;
+        owe(session, &new);
     }
-    Ok(())
 }
 
 /// See [`crate::store::Store::owe`].
 pub(super) async fn owe_all(session: &Session, news: &[NewNotice]) -> Result<u64, StoreError> {
     let mut count = 0;
     for new in news {
-        count += u64::from(owe(session, new).await?);
+        let id = NoticeId::mint();
+        let (to, kind, at) = (new.to.to_string(), new.kind.as_str(), new.at.as_ms());
+        count += session.execute(OWE, &[&id.to_string(), &to, &kind, &new.subject, &new.body(id), &at]).await?;
     }
     Ok(count)
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::fault::Fault;
 use super::rows::{Columns, advance, insert, job, job_to_move, select_jobs};
-use super::session::Session;
+use super::session::{Session, values};
 use super::write::accounts;
 use super::{money, wishes};
 use crate::budget::Account;
@@ -25,18 +25,18 @@ const FORGET_MAX: i64 = 1_000;
 
 /// See [`crate::store::Store::line_up`].
 pub(super) async fn line_up(session: &Session, new: &NewJob, first: &NewAttempt, place: &NewPlace) -> Result<Arc<Job>, OpenError> {
-    money::enter(session, &new.bookings.iter().collect::<Vec<_>>()).await?;
+    let mut funds = money::enter(session, &new.bookings.iter().collect::<Vec<_>>()).await?;
     wishes::free_key(session, new).await?;
     let job = moves::lined(new, first)?;
     for booking in &new.bookings {
-        money::hold(session, booking, new.ceiling, new.at).await?;
+        funds.hold(session, booking, new.ceiling, new.at)?;
     }
-    insert(session, &job, first.due_at).await?;
-    wishes::remember(session, &job, &new.fingerprint, new.idempotency_key.as_deref()).await?;
+    insert(session, &job, first.due_at);
+    wishes::remember(session, &job, &new.fingerprint, new.idempotency_key.as_deref());
     for booking in &new.bookings {
-        money::book(session, job.id, booking, job.ceiling).await?;
+        money::book(session, job.id, booking, job.ceiling);
     }
-    money::write_line(session, job.id, "hold", job.ceiling, new.at, None).await?;
+    money::write_line(session, job.id, "hold", job.ceiling, new.at, None);
     take(session, &job, place).await?;
     Ok(Arc::new(job))
 }
@@ -47,16 +47,13 @@ pub(super) async fn stand(session: &Session, id: JobId, version: i64, place: Opt
     let mut job = found.ok_or(OpenError::Moved)?;
     moves::line_up(&mut job)?;
     money::lock(session, &accounts(&job)).await?;
-    money::leave_place(session, &Account::Tenant(job.tenant.clone())).await?;
-    if !advance(session, &job, None).await? {
-        return Err(OpenError::Moved);
-    }
+    money::leave_place(session, &Account::Tenant(job.tenant.clone()));
+    advance(session, &job, None);
     let sql = "UPDATE queue SET stands = TRUE WHERE job_id = $1 AND NOT stands RETURNING tenant, lane";
     match (session.row_if_any(sql, &[&id.to_string()]).await?, place) {
         (Some(row), _) => {
             let mut columns = Columns::of(&row);
-            let (tenant, lane): (String, String) = (columns.take()?, columns.take()?);
-            lengthen(session, &tenant, &lane).await?;
+            lengthen(session, columns.take()?, columns.take()?);
         }
         (None, Some(place)) => take(session, &job, place).await?,
         (None, None) => return Err(OpenError::Moved),
@@ -66,22 +63,24 @@ pub(super) async fn stand(session: &Session, id: JobId, version: i64, place: Opt
 
 /// Called under the lock of the tenant's account, which makes the bound exact.
 async fn take(session: &Session, job: &Job, place: &NewPlace) -> Result<(), OpenError> {
-    let tenant = job.tenant.as_str();
+    let tenant = job.tenant.to_string();
     let sum = session.row_if_any("SELECT coalesce(sum(jobs), 0)::bigint FROM lines WHERE tenant = $1", &[&tenant]).await?;
     let waiting: u32 = sum.map_or(Ok(0), |row| Columns::of(&row).number("count"))?;
     if waiting >= place.max {
         return Err(OpenError::LineFull { waiting });
     }
     let sql = "INSERT INTO queue (job_id, tenant, lane, until_at_ms, stands, wish, upload) VALUES ($1, $2, $3, $4, TRUE, $5, $6)";
-    let (id, upload) = (job.id.to_string(), place.upload.as_deref());
-    session.execute(sql, &[&id, &tenant, &place.lane, &place.until.as_ms(), &place.wish, &upload]).await?;
-    wishes::keep(session, job.id).await?;
-    Ok(lengthen(session, tenant, &place.lane).await?)
+    let (lane, upload) = (place.lane.clone(), place.upload.as_ref().map(|upload| upload.to_vec()));
+    let values = values![job.id.to_string(), tenant.clone(), lane.clone(), place.until.as_ms(), place.wish.clone(), upload];
+    session.write(sql, values);
+    wishes::keep(session, job.id);
+    lengthen(session, tenant, lane);
+    Ok(())
 }
 
-async fn lengthen(session: &Session, tenant: &str, lane: &str) -> Result<(), Fault> {
+fn lengthen(session: &Session, tenant: String, lane: String) {
     let sql = "INSERT INTO lines (tenant, lane, jobs) VALUES ($1, $2, 1) ON CONFLICT (tenant, lane) DO UPDATE SET jobs = lines.jobs + 1";
-    session.execute(sql, &[&tenant, &lane]).await.map(drop)
+    session.write(sql, values![tenant, lane]);
 }
 
 /// Takes a job out of its line. What it needs stays if it `may_return`. Called under the lock of the tenant's account.
@@ -92,12 +91,11 @@ pub(super) async fn leave(session: &Session, id: JobId, may_return: bool) -> Res
     let mut columns = Columns::of(&found);
     let (tenant, lane): (String, String) = (columns.take()?, columns.take()?);
     if !may_return {
-        session.execute("DELETE FROM queue WHERE job_id = $1", &[&id.to_string()]).await?;
+        session.write("DELETE FROM queue WHERE job_id = $1", values![id.to_string()]);
     }
-    let last = "DELETE FROM lines WHERE tenant = $1 AND lane = $2 AND jobs = 1";
-    if session.execute(last, &[&tenant, &lane]).await? == 0 {
-        session.execute("UPDATE lines SET jobs = jobs - 1 WHERE tenant = $1 AND lane = $2", &[&tenant, &lane]).await?;
-    }
+    // The last one takes the line away; after that there is nothing to shorten.
+    session.write("DELETE FROM lines WHERE tenant = $1 AND lane = $2 AND jobs = 1", values![tenant.clone(), lane.clone()]);
+    session.write("UPDATE lines SET jobs = jobs - 1 WHERE tenant = $1 AND lane = $2", values![tenant, lane]);
     Ok(())
 }
 

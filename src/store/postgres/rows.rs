@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::FromSqlOwned;
 
 use super::fault::Fault;
-use super::session::Session;
+use super::session::{Session, values};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
@@ -192,85 +192,75 @@ pub(super) async fn job_to_move(session: &Session, id: JobId) -> Result<Option<J
 }
 
 /// Writes a job's row for the first time.
-pub(super) async fn insert(session: &Session, job: &Job, due_at: Timestamp) -> Result<(), Fault> {
+pub(super) fn insert(session: &Session, job: &Job, due_at: Timestamp) {
     let sql = "INSERT INTO jobs (id, tenant, state, version, operation, model, prompt, seconds, size, source, hidden_inputs, end_user,
             residency, ceiling_microusd, price_microusd, charge_microusd, attempts, attempt, route, upstream_model, progress,
             created_at_ms, attempted_at_ms, due_at_ms, extras, key_name, upstream_account)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
             $27)";
-    session
-        .execute(
-            sql,
-            &[
-                &job.id.to_string(),
-                &job.tenant.as_str(),
-                &job.state.as_str(),
-                &job.version,
-                &job.operation,
-                &job.model.as_str(),
-                &job.prompt,
-                &i64::from(job.seconds.get()),
-                &job.size.to_string(),
-                &job.source.map(|id| id.to_string()),
-                &job.hidden_inputs,
-                &job.end_user,
-                &job.residency,
-                &job.ceiling.get(),
-                &job.price.get(),
-                &job.charge.map(MicroUsd::get),
-                &i64::from(job.attempts),
-                &job.attempt.to_string(),
-                &job.route.as_str(),
-                &job.upstream_model,
-                &i64::from(job.progress),
-                &job.created_at.as_ms(),
-                &job.attempted_at.as_ms(),
-                &due_at.as_ms(),
-                &extras::write(&job.extras),
-                &job.key_name,
-                &account(job.account.as_ref()),
-            ],
-        )
-        .await?;
-    Ok(())
+    let values = values![
+        job.id.to_string(),
+        job.tenant.to_string(),
+        job.state.as_str(),
+        job.version,
+        job.operation.clone(),
+        job.model.to_string(),
+        job.prompt.clone(),
+        i64::from(job.seconds.get()),
+        job.size.to_string(),
+        job.source.map(|id| id.to_string()),
+        job.hidden_inputs,
+        job.end_user.clone(),
+        job.residency.clone(),
+        job.ceiling.get(),
+        job.price.get(),
+        job.charge.map(MicroUsd::get),
+        i64::from(job.attempts),
+        job.attempt.to_string(),
+        job.route.to_string(),
+        job.upstream_model.clone(),
+        i64::from(job.progress),
+        job.created_at.as_ms(),
+        job.attempted_at.as_ms(),
+        due_at.as_ms(),
+        extras::write(&job.extras),
+        job.key_name.clone(),
+        account(job.account.as_ref()).to_owned(),
+    ];
+    session.write(sql, values);
 }
 
-/// Writes what can move of a job, if it is still at the version before `job`'s; whether it was.
+/// Writes what can move of a job, which was read with its lock ([`job_to_move`]) at the version before `job`'s.
 /// Ends its lease. Without `due_at` it stays due when it was, and so does one that somebody rang for: see `polls`.
-pub(super) async fn advance(session: &Session, job: &Job, due_at: Option<Timestamp>) -> Result<bool, Fault> {
+pub(super) fn advance(session: &Session, job: &Job, due_at: Option<Timestamp>) {
     let sql = "UPDATE jobs SET state = $2, version = $3, seconds = $4, size = $5, price_microusd = $6, cost_microusd = $7,
             attempts = $8, attempt = $9, route = $10, upstream_model = $11, upstream_id = $12, result_url = $13, progress = $14,
             error_code = $15, error_message = $16, attempted_at_ms = $17, ended_at_ms = $18, expires_at_ms = $19,
             due_at_ms = CASE lease_until_ms WHEN 0 THEN due_at_ms ELSE coalesce($20, due_at_ms) END, lease_until_ms = NULL,
             upstream_account = $21
         WHERE id = $1 AND version + 1 = $3";
-    let rows = session
-        .execute(
-            sql,
-            &[
-                &job.id.to_string(),
-                &job.state.as_str(),
-                &job.version,
-                &i64::from(job.seconds.get()),
-                &job.size.to_string(),
-                &job.price.get(),
-                &job.cost.map(MicroUsd::get),
-                &i64::from(job.attempts),
-                &job.attempt.to_string(),
-                &job.route.as_str(),
-                &job.upstream_model,
-                &job.upstream_id,
-                &job.result_url,
-                &i64::from(job.progress),
-                &job.error.as_ref().map(|error| &error.code),
-                &job.error.as_ref().map(|error| &error.message),
-                &job.attempted_at.as_ms(),
-                &job.ended_at.map(Timestamp::as_ms),
-                &job.expires_at.map(Timestamp::as_ms),
-                &due_at.map(Timestamp::as_ms),
-                &account(job.account.as_ref()),
-            ],
-        )
-        .await?;
-    Ok(rows == 1)
+    let values = values![
+        job.id.to_string(),
+        job.state.as_str(),
+        job.version,
+        i64::from(job.seconds.get()),
+        job.size.to_string(),
+        job.price.get(),
+        job.cost.map(MicroUsd::get),
+        i64::from(job.attempts),
+        job.attempt.to_string(),
+        job.route.to_string(),
+        job.upstream_model.clone(),
+        job.upstream_id.clone(),
+        job.result_url.clone(),
+        i64::from(job.progress),
+        job.error.as_ref().map(|error| error.code.clone()),
+        job.error.as_ref().map(|error| error.message.clone()),
+        job.attempted_at.as_ms(),
+        job.ended_at.map(Timestamp::as_ms),
+        job.expires_at.map(Timestamp::as_ms),
+        due_at.map(Timestamp::as_ms),
+        account(job.account.as_ref()).to_owned(),
+    ];
+    session.write(sql, values);
 }

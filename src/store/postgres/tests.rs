@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 
 use super::Postgres;
 use crate::budget::Account;
-use crate::id::{JobId, TenantName};
+use crate::id::{AttemptId, JobId, TenantName};
 use crate::job::{Event, State, step};
 use crate::store::contract::cluster::{Books, Cluster, query};
 use crate::store::contract::{Emptied, NOON, Wish};
-use crate::store::{ApplyError, Facts, Job, OpenError, Store as _, StoreError};
+use crate::store::{ApplyError, Facts, Job, NewAttempt, OpenError, Store as _, StoreError};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
@@ -87,6 +87,22 @@ fn those_who_come_first_do_not_stand_in_each_others_way() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(cluster.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0], "0");
+}
+
+/// What is written and not asked about is sent together with the COMMIT.
+#[test]
+fn a_statement_that_fails_right_before_the_commit_takes_everything_with_it() {
+    let database = Emptied::new();
+    block_on(async {
+        let store = Postgres::open(&database.books.address).await.unwrap();
+        let (job, attempt) = Wish::plain().parts();
+        store.open_job(job.clone(), attempt.clone()).await.unwrap();
+        let again = store.open_job(job.clone(), NewAttempt { id: AttemptId::mint(), ..attempt }).await;
+        assert!(matches!(again, Err(OpenError::Store(StoreError::Damaged(_)))), "{again:?}");
+        let balance = store.balance(&Account::Gateway, "total").await.unwrap().unwrap();
+        assert_eq!(balance.held, job.ceiling, "held once");
+        assert_eq!(store.audit().await, Ok(Vec::new()));
+    });
 }
 
 #[test]

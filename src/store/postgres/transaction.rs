@@ -1,8 +1,8 @@
 //! A fact's transaction: begun, committed, repeated where that is safe, and told apart how it ended.
 //!
 //! The invariants: a fact that was refused leaves nothing; one is repeated only if nothing of it was
-//! written, because the server ended it for another's sake or the connection was lost before COMMIT was
-//! sent; a COMMIT that nobody answered is never repeated, for it may have been done. Everybody hears
+//! written, because the server ended it for another's sake or the connection was lost before it came to
+//! COMMIT; a COMMIT that nobody answered is never repeated, for it may have been done. Everybody hears
 //! something within [`ANSWER_WITHIN`].
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::connections::Connections;
 use super::fault::Fault;
-use super::session::Session;
+use super::session::{Commit, Session};
 use crate::crash;
 use crate::store::StoreError;
 
@@ -44,20 +44,22 @@ where
     let mut conflicts = 0;
     loop {
         let session = Arc::new(connections.session(deadline).await.map_err(refuse)?);
+        // By itself: behind a BEGIN that failed, every statement would be a transaction of its own.
         let outcome = match session.run("BEGIN").await {
             Ok(()) => fact(Arc::clone(&session)).await,
             Err(fault) => Err(refuse(fault)),
         };
         match outcome {
-            Ok(value) if !session.has_failed() => match session.run("COMMIT").await {
-                Ok(()) => {
+            Ok(value) if !session.has_failed() => match session.commit().await {
+                Commit::Done => {
                     crash::point("after_commit");
                     session.is_done();
                     return Ok(Written::Surely(value));
                 }
-                Err(fault) if fault.is_conflict() => {}
-                Err(fault) if fault.is_refusal() => return Err(refuse(fault)),
-                Err(fault) => {
+                Commit::Refused(_) if session.was_cut() && Instant::now() < deadline => continue,
+                Commit::Refused(fault) if fault.is_conflict() => {}
+                Commit::Refused(fault) => return Err(refuse(fault)),
+                Commit::Unanswered(fault) => {
                     warn!(%fault, "a commit was not answered; what became of it is looked up");
                     return Ok(Written::Perhaps(value));
                 }
@@ -65,7 +67,7 @@ where
             Ok(_) => return Err(StoreError::Unavailable("a statement failed, and its transaction with it".to_owned()).into()),
             Err(_) if session.was_cut() && Instant::now() < deadline => continue,
             Err(error) => {
-                if !session.was_cut() && session.run("ROLLBACK").await.is_ok() {
+                if !session.was_cut() && session.roll_back().await {
                     session.is_done();
                 }
                 if !session.met_conflict() {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::fault::Fault;
-use super::rows::{Columns, job, job_by_id, select_jobs};
-use super::session::Session;
+use super::rows::{Columns, job, select_jobs};
+use super::session::{Session, values};
 use crate::clock::Timestamp;
 use crate::id::{JobId, TenantName};
 use crate::job::State;
@@ -21,21 +21,20 @@ pub(super) async fn free_key(session: &Session, new: &NewJob) -> Result<(), Open
     if holds_its_key(&job, has_waited) {
         return Err(OpenError::KeyTaken);
     }
-    session.execute("UPDATE wishes SET idempotency_key = NULL WHERE job_id = $1", &[&job.id.to_string()]).await?;
+    session.write("UPDATE wishes SET idempotency_key = NULL WHERE job_id = $1", values![job.id.to_string()]);
     Ok(())
 }
 
 /// Writes down how a job's wish is known again.
-pub(super) async fn remember(session: &Session, job: &Job, fingerprint: &[u8; 32], key: Option<&str>) -> Result<(), Fault> {
+pub(super) fn remember(session: &Session, job: &Job, fingerprint: &[u8; 32], key: Option<&str>) {
     let sql = "INSERT INTO wishes (job_id, tenant, fingerprint, idempotency_key, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
-    let values = (job.id.to_string(), job.tenant.as_str(), fingerprint.as_slice(), key, job.created_at.as_ms());
-    session.execute(sql, &[&values.0, &values.1, &values.2, &values.3, &values.4]).await?;
-    Ok(())
+    let (fingerprint, key) = (fingerprint.to_vec(), key.map(str::to_owned));
+    session.write(sql, values![job.id.to_string(), job.tenant.to_string(), fingerprint, key, job.created_at.as_ms()]);
 }
 
 /// Has a job's wish be known again however the job ends: it stands in line, and its client is told so.
-pub(super) async fn keep(session: &Session, id: JobId) -> Result<(), Fault> {
-    session.execute("UPDATE wishes SET has_waited = TRUE WHERE job_id = $1", &[&id.to_string()]).await.map(drop)
+pub(super) fn keep(session: &Session, id: JobId) {
+    session.write("UPDATE wishes SET has_waited = TRUE WHERE job_id = $1", values![id.to_string()]);
 }
 
 /// See [`crate::store::Store::keyed_job`].
@@ -51,11 +50,14 @@ fn holds_its_key(job: &Job, has_waited: bool) -> bool {
 }
 
 async fn find(session: &Session, tenant: &TenantName, key: &str) -> Result<Option<([u8; 32], Job, bool)>, Fault> {
-    let sql = "SELECT fingerprint, job_id, has_waited FROM wishes WHERE tenant = $1 AND idempotency_key = $2";
+    let sql = select_jobs!(
+        "",
+        "",
+        ", fingerprint, has_waited FROM wishes JOIN jobs ON id = job_id WHERE wishes.tenant = $1 AND idempotency_key = $2"
+    );
     let Some(row) = session.row_if_any(sql, &[&tenant.as_str(), &key]).await? else { return Ok(None) };
-    let mut columns = Columns::of(&row);
-    let (fingerprint, id, has_waited) = (columns.fingerprint()?, columns.parse("job's id")?, columns.take()?);
-    Ok(job_by_id(session, id).await?.map(|job| (fingerprint, job, has_waited)))
+    let mut rest = Columns::last(&row, 2);
+    Ok(Some((rest.fingerprint()?, job(&row)?, rest.take()?)))
 }
 
 /// See [`crate::store::Store::alike`].

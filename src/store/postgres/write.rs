@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::corrections;
-use super::fault::Fault;
+use super::money::{self, Funds};
 use super::rows::{advance, insert, job, job_by_id, job_to_move, select_jobs};
-use super::session::Session;
+use super::session::{Session, values};
 use super::wishes;
-use super::{money, notices, queue};
+use super::{notices, queue};
 use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::crash;
@@ -27,24 +27,23 @@ const WAIT_MAX: Duration = Duration::from_secs(3_600);
 /// See [`crate::store::Store::open_job`].
 pub(super) async fn open_job(session: &Session, replica: i32, new: &NewJob, attempt: &NewAttempt) -> Result<Arc<Job>, OpenError> {
     let bookings: Vec<_> = new.bookings.iter().chain([&attempt.booking]).collect();
-    money::enter(session, &bookings).await?;
+    let mut funds = money::enter(session, &bookings).await?;
     wishes::free_key(session, new).await?;
-    if let Err(in_flight) = money::take_place(session, &Account::Tenant(new.tenant.clone()), new.tenant_in_flight_max).await? {
-        return Err(OpenError::TenantFull { in_flight });
-    }
+    let tenant = Account::Tenant(new.tenant.clone());
+    funds.take_place(session, &tenant, new.tenant_in_flight_max).map_err(|in_flight| OpenError::TenantFull { in_flight })?;
     for booking in &new.bookings {
-        money::hold(session, booking, new.ceiling, new.at).await?;
+        funds.hold(session, booking, new.ceiling, new.at)?;
     }
-    admit_to_route(session, attempt).await?;
+    admit_to_route(session, &mut funds, attempt).await?;
 
     let job = moves::opened(new, attempt)?;
-    insert(session, &job, attempt.due_at).await?;
-    wishes::remember(session, &job, &new.fingerprint, new.idempotency_key.as_deref()).await?;
+    insert(session, &job, attempt.due_at);
+    wishes::remember(session, &job, &new.fingerprint, new.idempotency_key.as_deref());
     for booking in &new.bookings {
-        money::book(session, job.id, booking, job.ceiling).await?;
+        money::book(session, job.id, booking, job.ceiling);
     }
-    money::write_line(session, job.id, "hold", job.ceiling, new.at, None).await?;
-    write_attempt(session, replica, &job, attempt).await?;
+    money::write_line(session, job.id, "hold", job.ceiling, new.at, None);
+    write_attempt(session, replica, &job, attempt);
     Ok(Arc::new(job))
 }
 
@@ -69,68 +68,58 @@ pub(super) async fn open_attempt(
     let mut job = found.ok_or(OpenError::Moved)?;
     let waited = job.state == State::Waiting;
     moves::attempt_again(&mut job, attempt)?;
-    money::enter(session, &[&attempt.booking]).await?;
+    let mut funds = money::enter(session, &[&attempt.booking]).await?;
     if waited {
         leave_line(session, &job, attempt.tenant_in_flight_max).await?;
     }
-    admit_to_route(session, attempt).await?;
-    if !advance(session, &job, Some(attempt.due_at)).await? {
-        return Err(OpenError::Moved);
-    }
-    write_attempt(session, replica, &job, attempt).await?;
+    admit_to_route(session, &mut funds, attempt).await?;
+    advance(session, &job, Some(attempt.due_at));
+    write_attempt(session, replica, &job, attempt);
     Ok(Arc::new(job))
 }
 
 /// Its turn has come: the job takes its tenant's place instead of the one in line. A tenant's name comes behind its route's.
 async fn leave_line(session: &Session, job: &Job, tenant_in_flight_max: Option<u32>) -> Result<(), OpenError> {
     let tenant = Account::Tenant(job.tenant.clone());
-    money::lock(session, std::slice::from_ref(&tenant)).await?;
-    if let Err(in_flight) = money::take_place(session, &tenant, tenant_in_flight_max).await? {
-        return Err(OpenError::TenantFull { in_flight });
-    }
+    let mut funds = money::lock(session, std::slice::from_ref(&tenant)).await?;
+    funds.take_place(session, &tenant, tenant_in_flight_max).map_err(|in_flight| OpenError::TenantFull { in_flight })?;
     Ok(queue::leave(session, job.id, true).await?)
 }
 
 /// Takes a place on the attempt's route and holds its price against the route's account.
-async fn admit_to_route(session: &Session, attempt: &NewAttempt) -> Result<(), OpenError> {
+async fn admit_to_route(session: &Session, funds: &mut Funds, attempt: &NewAttempt) -> Result<(), OpenError> {
     let (route, mut max) = (Account::Route(attempt.route.clone()), attempt.in_flight_max);
     if let Some(most) = max
-        && money::places_taken(session, &route).await? >= most
+        && funds.places_taken(&route) >= most
     {
         // Those of an account that the route had before take none of this one's places.
         let home = Home { route: attempt.route.clone(), account: Some(attempt.account.clone()) };
         max = Some(most.saturating_add(money::places_taken_elsewhere(session, &home).await?));
     }
-    if let Err(in_flight) = money::take_place(session, &route, max).await? {
-        return Err(OpenError::RouteFull { route: attempt.route.clone(), in_flight });
-    }
-    money::hold(session, &attempt.booking, attempt.price, attempt.at).await
+    let full = |in_flight| OpenError::RouteFull { route: attempt.route.clone(), in_flight };
+    funds.take_place(session, &route, max).map_err(full)?;
+    funds.hold(session, &attempt.booking, attempt.price, attempt.at)
 }
 
-async fn write_attempt(session: &Session, replica: i32, job: &Job, attempt: &NewAttempt) -> Result<(), Fault> {
-    money::book(session, job.id, &attempt.booking, attempt.price).await?;
+fn write_attempt(session: &Session, replica: i32, job: &Job, attempt: &NewAttempt) {
+    money::book(session, job.id, &attempt.booking, attempt.price);
     let sql = "INSERT INTO attempts (id, job_id, number, route, upstream_model, seconds, size, price_microusd, replica, created_at_ms,
             account)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    session
-        .execute(
-            sql,
-            &[
-                &attempt.id.to_string(),
-                &job.id.to_string(),
-                &i64::from(job.attempts),
-                &attempt.route.as_str(),
-                &attempt.upstream_model,
-                &i64::from(attempt.seconds.get()),
-                &attempt.size.to_string(),
-                &attempt.price.get(),
-                &replica,
-                &attempt.at.as_ms(),
-                &attempt.account.as_str(),
-            ],
-        )
-        .await?;
-    Ok(())
+    let values = values![
+        attempt.id.to_string(),
+        job.id.to_string(),
+        i64::from(job.attempts),
+        attempt.route.to_string(),
+        attempt.upstream_model.clone(),
+        i64::from(attempt.seconds.get()),
+        attempt.size.to_string(),
+        attempt.price.get(),
+        replica,
+        attempt.at.as_ms(),
+        attempt.account.to_string(),
+    ];
+    session.write(sql, values);
 }
 
 /// Everybody that a job's money is booked to.
@@ -156,40 +145,42 @@ pub(super) async fn apply(
     let facts = storable(facts);
     tell_attempt(session, &job, step, &facts).await?;
     if let Some(upstream_id) = facts.upstream_id.as_deref().filter(|found| job.upstream_id.as_deref() != Some(*found)) {
-        corrections::explained_by(session, &job, upstream_id, "found again", at).await?;
+        corrections::explained_by(session, &job, upstream_id, "found again", at);
     }
     let (due_at, reported_cost, note) = (facts.due_at, facts.reported_cost, facts.note.clone());
     for notice in &facts.notices {
-        notices::owe(session, notice).await?;
+        notices::owe(session, notice);
     }
     moves::learn(&mut job, step, facts);
 
     let leaves_route = step.from.is_in_flight() && !step.to.is_in_flight();
     let leaves_tenant = step.from.has_tenants_place() && !step.to.has_tenants_place();
     if leaves_route || leaves_tenant || step.hold != Hold::Keep {
-        money::lock(session, &accounts(&job)).await?;
+        let route = Account::Route(job.route.clone());
+        let booked = money::lock_booked(session, id, &accounts(&job)).await?;
+        if booked.is_empty() || step.to == State::Reserved && !booked.contains(&route.to_string()) {
+            return Err(StoreError::Damaged(format!("{id} holds nothing against {route}, or against nobody")).into());
+        }
     }
     if leaves_route {
-        money::leave_place(session, &Account::Route(job.route.clone())).await?;
+        money::leave_place(session, &Account::Route(job.route.clone()));
     }
     if leaves_tenant {
-        money::leave_place(session, &Account::Tenant(job.tenant.clone())).await?;
+        money::leave_place(session, &Account::Tenant(job.tenant.clone()));
     }
     match step.hold {
-        Hold::Keep if step.to == State::Reserved => money::take_back(session, id, &Account::Route(job.route.clone())).await?,
+        Hold::Keep if step.to == State::Reserved => money::take_back(session, id, &Account::Route(job.route.clone())),
         Hold::Keep => {}
-        Hold::Settle => settle(session, &mut job, reported_cost, at, note.as_deref()).await?,
-        Hold::Release => release(session, &mut job, at, note.as_deref()).await?,
+        Hold::Settle => settle(session, &mut job, reported_cost, at, note.as_deref()),
+        Hold::Release => release(session, &mut job, at, note.as_deref()),
     }
     if step.from == State::Waiting {
         queue::leave(session, id, false).await?;
     }
     if let Some(note) = note.as_deref().filter(|_| step.hold == Hold::Keep) {
-        money::write_line(session, id, "adjust", MicroUsd::ZERO, at, Some(note)).await?;
+        money::write_line(session, id, "adjust", MicroUsd::ZERO, at, Some(note));
     }
-    if !advance(session, &job, due_at).await? {
-        return Err(ApplyError::Moved);
-    }
+    advance(session, &job, due_at);
     Ok(Arc::new(job))
 }
 
@@ -230,33 +221,33 @@ async fn tell_attempt(session: &Session, job: &Job, step: Step, facts: &Facts) -
         return Ok(());
     }
     let sql = "UPDATE attempts SET outcome = coalesce($2, outcome), upstream_id = coalesce($3, upstream_id) WHERE id = $1";
-    let told = session.execute(sql, &[&job.attempt.to_string(), &outcome, &facts.upstream_id]).await;
-    match (told, &facts.upstream_id) {
-        (Ok(_), _) => Ok(()),
-        (Err(fault), Some(upstream_id)) if fault.is_duplicate() => Err(ApplyError::Duplicate(upstream_id.clone())),
-        (Err(fault), _) => Err(fault.into()),
+    let Some(upstream_id) = &facts.upstream_id else {
+        session.write(sql, values![job.attempt.to_string(), outcome, None::<String>]);
+        return Ok(());
+    };
+    match session.execute(sql, &[&job.attempt.to_string(), &outcome, &upstream_id]).await {
+        Err(fault) if fault.is_duplicate() => Err(ApplyError::Duplicate(upstream_id.clone())),
+        told => Ok(told.map(drop)?),
     }
 }
 
 /// Turns the hold into spend. What a route took above it is written down as overrun, for the operator.
-async fn settle(session: &Session, job: &mut Job, reported: Option<MicroUsd>, at: Timestamp, note: Option<&str>) -> Result<(), StoreError> {
+fn settle(session: &Session, job: &mut Job, reported: Option<MicroUsd>, at: Timestamp, note: Option<&str>) {
     let (cost, over) = moves::settled(job, reported);
-    money::end_hold(session, job.id, cost).await?;
+    money::end_hold(session, job.id, cost);
     crash::point("mid_settle");
-    money::write_line(session, job.id, "settle", cost, at, note).await?;
+    money::write_line(session, job.id, "settle", cost, at, note);
     if let Some(over) = over {
-        money::write_line(session, job.id, "overrun", over, at, None).await?;
+        money::write_line(session, job.id, "overrun", over, at, None);
     }
     moves::end(job, cost, at);
-    Ok(())
 }
 
 /// Gives the hold back whole.
-async fn release(session: &Session, job: &mut Job, at: Timestamp, note: Option<&str>) -> Result<(), StoreError> {
-    money::end_hold(session, job.id, MicroUsd::ZERO).await?;
-    money::write_line(session, job.id, "release", job.ceiling, at, note).await?;
+fn release(session: &Session, job: &mut Job, at: Timestamp, note: Option<&str>) {
+    money::end_hold(session, job.id, MicroUsd::ZERO);
+    money::write_line(session, job.id, "release", job.ceiling, at, note);
     moves::end(job, MicroUsd::ZERO, at);
-    Ok(())
 }
 
 /// See [`crate::store::Store::remove`].
@@ -315,7 +306,8 @@ pub(super) async fn recover(session: &Session, kind: i32, replica: i32, at: Time
         let mut job = job(&row)?;
         job.state = step(job.state, Event::Unclear).map_err(|illegal| StoreError::Damaged(illegal.to_string()))?.to;
         job.version += 1;
-        count += u64::from(advance(session, &job, Some(at)).await?);
+        advance(session, &job, Some(at));
+        count += 1;
     }
     Ok(count)
 }
