@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::id::{JobId, RouteName, TenantName};
+use crate::queue::Room;
 
 /// A route that turned a job away is asked again within this time, whatever it said.
 const REST_MAX: Duration = Duration::from_secs(15 * 60);
@@ -28,9 +29,26 @@ pub struct Place {
     pub starts_in: Duration,
 }
 
+/// A tenant's jobs that wait for some of the same routes.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Whose.
+    pub tenant: TenantName,
+    /// For which routes, by name.
+    pub routes: Vec<RouteName>,
+    /// How many.
+    pub jobs: u32,
+    /// The oldest, if the board has it.
+    pub head: Option<(JobId, Place)>,
+    /// What becomes free on those routes.
+    pub room: Room,
+}
+
 /// Who waits, as of a moment.
 #[derive(Debug, Default)]
 pub struct Board {
+    /// How many wait where.
+    pub waiting: Vec<Waiting>,
     /// Where each job stands.
     pub places: HashMap<JobId, Place>,
     /// Where the first of each tenant's stands.
@@ -73,6 +91,19 @@ impl Hall {
     /// Where the first of a tenant's jobs stands, if the board has one.
     pub fn first_of(&self, tenant: &TenantName) -> Option<Place> {
         self.board.load().firsts.get(tenant).copied()
+    }
+
+    /// Where how many wait: the longest first, up to `n`, and how many such there are.
+    pub fn waiting(&self, n: usize) -> (Vec<Waiting>, usize) {
+        let board = self.board.load();
+        let mut longest: Vec<&Waiting> = board.waiting.iter().collect();
+        longest.sort_by(|a, b| b.jobs.cmp(&a.jobs).then_with(|| a.tenant.cmp(&b.tenant)));
+        (longest.into_iter().take(n).cloned().collect(), board.waiting.len())
+    }
+
+    /// How many wait in all.
+    pub fn waiting_in_all(&self) -> u64 {
+        self.board.load().waiting.iter().map(|waiting| u64::from(waiting.jobs)).sum()
     }
 
     /// Somebody came to wait for these routes.

@@ -8,6 +8,7 @@ mod door;
 mod explain;
 mod notices;
 pub mod page;
+mod queue;
 pub mod views;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/api/reconcile") => acts::reconciled(&gw, request.uri().query()).await,
         (&Method::GET, "/api/halt") => acts::halts(&gw).await,
         (&Method::GET, "/api/explain") => explain::answer(&gw, request.uri().query()).await,
+        (&Method::GET, "/api/queue") => queue::answer(&gw, request.uri().query()).await,
         (&Method::GET, "/api/notices") => notices::list(&gw).await,
         (&Method::GET, path) if path.starts_with("/api/probe/") => acts::probed(&gw, &path["/api/probe/".len()..]),
         (&Method::GET, "/api/series") => as_json(&metrics::catalogue()),
@@ -104,7 +106,7 @@ async fn status(gw: &Gateway) -> Reply {
 
 async fn jobs(gw: &Gateway) -> Reply {
     match gw.store.latest_jobs(None, None, JOBS_SHOWN).await {
-        Ok(jobs) => as_json(&views::jobs(&jobs, gw.clock.now())),
+        Ok(jobs) => as_json(&views::jobs(&jobs, &|id| gw.hall.place(id), gw.clock.now())),
         Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
     }
 }

@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::queue::PlaceView;
 use crate::budget::Account;
 use crate::clock::Timestamp;
+use crate::hall::Place;
 use crate::halting::Halted;
 use crate::health::Standing;
-use crate::id::ModelName;
+use crate::id::{JobId, ModelName};
 use crate::job::State;
 use crate::metrics::RouteState;
 use crate::money::MicroUsd;
@@ -338,14 +340,16 @@ struct JobView {
     created_at: i64,
     ended_at: Option<i64>,
     deleted: bool,
+    /// Where it stands, if it waits.
+    queue: Option<PlaceView>,
 }
 
-/// The newest jobs, in the order given.
-pub fn jobs(jobs: &[Arc<Job>], now: Timestamp) -> JobsView {
-    JobsView { now: now.as_secs(), jobs: jobs.iter().map(|job| job_view(job)).collect() }
+/// The newest jobs, in the order given, and where those stand that wait.
+pub fn jobs(jobs: &[Arc<Job>], place: &dyn Fn(JobId) -> Option<Place>, now: Timestamp) -> JobsView {
+    JobsView { now: now.as_secs(), jobs: jobs.iter().map(|job| job_view(job, place)).collect() }
 }
 
-fn job_view(job: &Job) -> JobView {
+fn job_view(job: &Job, place: &dyn Fn(JobId) -> Option<Place>) -> JobView {
     JobView {
         id: job.id.to_string(),
         tenant: job.tenant.to_string(),
@@ -366,6 +370,7 @@ fn job_view(job: &Job) -> JobView {
         created_at: job.created_at.as_secs(),
         ended_at: job.ended_at.map(Timestamp::as_secs),
         deleted: job.deleted_at.is_some(),
+        queue: (job.state == State::Waiting).then(|| place(job.id)).flatten().map(PlaceView::from),
     }
 }
 

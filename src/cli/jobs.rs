@@ -2,6 +2,7 @@
 //! which only the gateway that runs can write.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ enum JobsCommand {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// One job with its attempts and its lines in the ledger.
+    /// One job with its attempts and its lines in the ledger; while it waits, its place in line.
     Show {
         /// Its id.
         id: JobId,
@@ -68,6 +69,9 @@ enum JobsCommand {
         note: String,
     },
 }
+
+/// How long the running gateway is waited for by a command that can do without it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum CountsAs {
@@ -103,6 +107,9 @@ pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
             let mut file = file(&job);
             file["attempts"] = attempts.into();
             file["ledger"] = entries.into();
+            if job.state == State::Waiting {
+                file["queue"] = runtime.block_on(place(&args.desk, *id));
+            }
             super::print(&format!("{file:#}\n"))
         }
         JobsCommand::Adopt { id, upstream_id, note, force } => {
@@ -120,6 +127,18 @@ pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
             } else {
                 format!("{id} is {} and cost {}.\n", text("state"), text("cost"))
             })
+        }
+    }
+}
+
+/// Where a job stands that waits, which only the gateway that runs knows; nothing if it does not answer, which is said.
+async fn place(desk: &DeskArgs, id: JobId) -> Value {
+    let asked = async { desk.desk()?.get(&format!("/api/queue?job={id}")).await };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(mut told)) => told["queue"].take(),
+        Ok(Err(_)) | Err(_) => {
+            eprintln!("Its place in line is not known: the gateway that runs knows it, and does not answer (--admin says where it is).");
+            Value::Null
         }
     }
 }

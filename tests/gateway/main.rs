@@ -37,6 +37,7 @@ mod callback_tokens;
 mod notices;
 mod limits;
 mod queueing;
+mod in_line;
 mod explaining;
 mod failover;
 mod health;

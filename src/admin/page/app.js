@@ -168,11 +168,33 @@ function drawTenants({ gateway, tenants }) {
   return [whole, ...(rows.length > 0 ? rows : [el("p", { class: "empty" }, "No tenant yet: add a [tenants.NAME] table to the policy file.")])];
 }
 
+function drawLine(line) {
+  const of = (max) => (max === null ? "" : ` of ${max}`);
+  const free = [line.in_flight_max === null ? null : `${line.in_flight_max} at a time`,
+    line.requests_per_minute_max === null ? null : `${line.requests_per_minute_max} a minute`];
+  const head = line.head === null ? "not known" : `place ${line.head.position}, in about ${span(line.head.starts_in_seconds)}`;
+  return el("tr", null,
+    el("td", { class: "tenant" }, line.tenant),
+    el("td", { class: "number" }, `${line.waiting}${of(line.waiting_max)}`),
+    el("td", { class: "number" }, line.oldest_seconds === null ? "" : span(line.oldest_seconds)),
+    el("td", { title: line.head?.id }, head),
+    el("td", null, line.routes.join(", ") || "nobody", el("div", { class: "quiet" }, free.filter((fact) => fact !== null).join(" · "))));
+}
+
+function drawQueue({ lines, left_out }) {
+  const heads = ["Tenant", "Wait", "Oldest", "The next of them", "For"];
+  const head = el("tr", null, heads.map((name) => el("th", { scope: "col", class: name === "Wait" || name === "Oldest" ? "number" : null }, name)));
+  return [
+    el("table", null, el("thead", null, head), el("tbody", null, lines.map(drawLine))),
+    left_out > 0 ? el("p", { class: "empty" }, `${plural(left_out, "shorter line")} not shown.`) : null,
+  ].filter((node) => node !== null);
+}
+
 const TONES = { completed: "good", failed: "bad", lost: "bad", unknown: "warn", released: "plain" };
 
 function drawJob(job) {
   const tone = TONES[job.state] ?? "busy";
-  const state = job.state === "running" ? `running ${job.progress} %` : job.state;
+  const state = job.state === "running" ? `running ${job.progress} %` : job.queue ? `waiting, place ${job.queue.position}` : job.state;
   const took = job.ended_at === null ? "" : span(job.ended_at - job.created_at);
   const cost = job.cost === null ? el("span", { class: "quiet", title: "held until the job ends" }, usd(job.ceiling)) : usd(job.cost);
   const retried = job.attempts > 1 ? badge(plural(job.attempts, "attempt"), "warn") : null;
@@ -284,7 +306,7 @@ function drawAlarms({ gone, store, halted, refused, keys, suspense, overrun, unk
 
 let latest = null;
 
-function show(status, jobs) {
+function show(status, jobs, queue) {
   latest = status;
   const live = byId("live");
   live.textContent = "live";
@@ -296,6 +318,8 @@ function show(status, jobs) {
   draw("tenants", { gateway: status.gateway, tenants: status.tenants }, drawTenants);
   draw("policy", { reload: status.reload, revision: status.revision, warnings: status.warnings }, drawPolicy);
   draw("jobs", jobs, drawJobs);
+  byId("queue-section").hidden = queue === null || queue.lines.length === 0;
+  if (queue !== null) draw("queue", { lines: queue.lines, left_out: queue.left_out }, drawQueue);
   const ask = byId("ask");
   fill(ask.elements.tenant, status.tenants.map((tenant) => tenant.name));
   fill(ask.elements.model, [...new Set(status.routes.flatMap((route) => route.offers.map((offer) => offer.model)))].sort());
@@ -335,7 +359,8 @@ async function read(path) {
 async function refresh() {
   try {
     const jobs = read(`api/jobs?limit=${JOBS_MAX}`).then((answer) => answer.jobs, () => null);
-    show(await read("api/status"), await jobs);
+    const queue = read("api/queue").catch(() => null);
+    show(await read("api/status"), await jobs, await queue);
     document.body.classList.remove("stale");
   } catch (fault) {
     showGone(fault.name === "TypeError" || fault.name === "TimeoutError" ? "" : fault.message);

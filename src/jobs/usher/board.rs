@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::heads::Heads;
 use crate::eta;
-use crate::hall::{Board, Place};
+use crate::hall::{Board, Place, Waiting};
 use crate::id::{JobId, RouteName, TenantName};
 use crate::policy::Policy;
 use crate::queue::{Room, Turns, Waiters, in_turn, starts_in};
@@ -21,11 +21,15 @@ pub fn board(policy: &Policy, turns: &Turns, heads: &Heads, lines: &[Line], stan
     }
     for (routes, members) in halls(heads, lines) {
         let mut by_tenant: HashMap<&TenantName, Vec<JobId>> = HashMap::new();
+        let mut counts: HashMap<&TenantName, u32> = HashMap::new();
         for line in members {
+            let count = counts.entry(&line.tenant).or_default();
+            *count = count.saturating_add(line.jobs);
             let ids = jobs.remove(&(line.tenant.clone(), line.lane.clone())).unwrap_or_default();
             by_tenant.entry(&line.tenant).or_default().extend(ids);
         }
-        let firsts: Vec<_> = by_tenant.iter().filter_map(|(tenant, jobs)| Some(((*tenant).clone(), *jobs.iter().min()?))).collect();
+        let firsts: HashMap<TenantName, JobId> =
+            by_tenant.iter().filter_map(|(tenant, jobs)| Some(((*tenant).clone(), *jobs.iter().min()?))).collect();
         let waiters = by_tenant.into_iter().map(|(tenant, mut jobs)| {
             jobs.sort_unstable();
             Waiters { tenant: tenant.clone(), weight: policy.tenants.get(tenant).map_or(1, |tenant| tenant.weight), jobs }
@@ -35,6 +39,12 @@ pub fn board(policy: &Policy, turns: &Turns, heads: &Heads, lines: &[Line], stan
         for (position, id) in (1..).zip(order) {
             board.places.insert(id, Place { position, starts_in: starts_in(position, room) });
         }
+        let mut names: Vec<RouteName> = routes.iter().cloned().collect();
+        names.sort_unstable();
+        board.waiting.extend(counts.into_iter().map(|(tenant, jobs)| {
+            let head = firsts.get(tenant).and_then(|id| Some((*id, *board.places.get(id)?)));
+            Waiting { tenant: tenant.clone(), routes: names.clone(), jobs, head, room }
+        }));
         for (tenant, first) in firsts {
             let Some(place) = board.places.get(&first) else { continue };
             let known = board.firsts.entry(tenant).or_insert(*place);
