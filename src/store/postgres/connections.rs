@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Client;
 
@@ -18,6 +19,9 @@ use crate::store::StoreError;
 
 /// How many connections one gateway has at most, beside the one that says that it lives.
 const CONNECTIONS_MAX: usize = 16;
+/// How many facts that take the locks of accounts are under way at a time. Those locks let through one after the other:
+/// whoever else came to the server would only stand there, on a connection that others could read by.
+const AT_ACCOUNTS_MAX: usize = 4;
 /// Before a server that is not there is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -30,6 +34,7 @@ const SETTINGS: &str = "SET TIME ZONE 'UTC'; SET client_min_messages = warning; 
 #[derive(Clone)]
 pub(super) struct Connections {
     pool: Pool,
+    turnstile: Arc<Semaphore>,
     identity: Arc<OnceLock<Vec<u8>>>,
 }
 
@@ -45,7 +50,7 @@ impl Connections {
         });
         let pool = Pool::builder(manager).max_size(CONNECTIONS_MAX).runtime(Runtime::Tokio1).post_create(greet).build();
         let pool = pool.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, identity })
+        Ok(Self { pool, turnstile: Arc::new(Semaphore::new(AT_ACCOUNTS_MAX)), identity })
     }
 
     /// From now on only connections to the database of this identity are good.
@@ -67,6 +72,14 @@ impl Connections {
                 return Err(fault);
             }
             sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// A turn at the locks of accounts, in the order of asking, before `deadline`.
+    pub async fn turn(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Fault> {
+        match timeout_at(deadline, self.turnstile.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Fault::Unreachable("no turn in time: too many hold or settle money at once".to_owned())),
         }
     }
 

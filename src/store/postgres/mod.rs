@@ -152,7 +152,7 @@ impl Store for Postgres {
     async fn open_job(&self, job: NewJob, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {
         let (job, attempt, replica) = (&job, &attempt, self.replica());
         let fact = |tx: Arc<Session>| async move { write::open_job(&tx, replica, job, attempt).await };
-        match transaction::write(&self.connections, fact).await? {
+        match transaction::write_in_turn(&self.connections, fact).await? {
             Written::Surely(job) => Ok(job),
             Written::Perhaps(job) => {
                 let job = &job;
@@ -164,7 +164,7 @@ impl Store for Postgres {
     async fn open_attempt(&self, job: &Job, attempt: NewAttempt) -> Result<Arc<Job>, OpenError> {
         let (id, version, attempt, replica) = (job.id, job.version, &attempt, self.replica());
         let fact = |tx: Arc<Session>| async move { write::open_attempt(&tx, replica, id, version, attempt).await };
-        match transaction::write(&self.connections, fact).await? {
+        match transaction::write_in_turn(&self.connections, fact).await? {
             Written::Surely(job) => Ok(job),
             Written::Perhaps(job) => self.find_moved(&job).await?.map_err(|_| OpenError::Moved),
         }
@@ -173,7 +173,7 @@ impl Store for Postgres {
     async fn line_up(&self, job: NewJob, first: NewAttempt, place: NewPlace) -> Result<Arc<Job>, OpenError> {
         let (job, first, place) = (&job, &first, &place);
         let fact = |tx: Arc<Session>| async move { queue::line_up(&tx, job, first, place).await };
-        match transaction::write(&self.connections, fact).await? {
+        match transaction::write_in_turn(&self.connections, fact).await? {
             Written::Surely(job) => Ok(job),
             Written::Perhaps(job) => {
                 let job = &job;
@@ -185,7 +185,7 @@ impl Store for Postgres {
     async fn stand(&self, job: &Job, place: Option<NewPlace>) -> Result<Arc<Job>, OpenError> {
         let (id, version, place) = (job.id, job.version, place.as_ref());
         let fact = |tx: Arc<Session>| async move { queue::stand(&tx, id, version, place).await };
-        match transaction::write(&self.connections, fact).await? {
+        match transaction::write_in_turn(&self.connections, fact).await? {
             Written::Surely(job) => Ok(job),
             Written::Perhaps(job) => self.find_moved(&job).await?.map_err(|_| OpenError::Moved),
         }
@@ -218,7 +218,7 @@ impl Store for Postgres {
     async fn apply(&self, job: &Job, step: Step, facts: Facts, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
         let (id, version, facts) = (job.id, job.version, &facts);
         let fact = |tx: Arc<Session>| async move { write::apply(&tx, id, version, step, facts.clone(), at).await };
-        match transaction::write(&self.connections, fact).await? {
+        match transaction::write_in_turn(&self.connections, fact).await? {
             Written::Surely(job) => Ok(job),
             Written::Perhaps(job) => self.find_moved(&job).await?.map_err(|_| ApplyError::Moved),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use super::Postgres;
 use crate::budget::Account;
@@ -87,6 +88,31 @@ fn those_who_come_first_do_not_stand_in_each_others_way() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(cluster.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0], "0");
+}
+
+#[test]
+fn who_reads_does_not_wait_for_those_who_wait_for_an_account() {
+    let database = Emptied::new();
+    block_on(async {
+        let store = Arc::new(Postgres::open(&database.books.address).await.unwrap());
+        let job = open(&store, &Wish::plain()).await.unwrap();
+        let (mut other, connection) = tokio_postgres::connect(&database.books.address, tokio_postgres::NoTls).await.unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { connection.await.map_err(|error| error.to_string()) });
+        let held = other.transaction().await.unwrap();
+        held.execute("SELECT FROM current_periods WHERE account = 'gateway' FOR UPDATE", &[]).await.unwrap();
+        for _ in 0..48 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { open(&store, &Wish::plain()).await.map(drop).map_err(|error| error.to_string()) });
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let read = tokio::time::timeout(Duration::from_secs(1), store.job(&job.tenant, job.id)).await;
+        assert_eq!(read, Ok(Ok(Some(job))));
+        held.commit().await.unwrap();
+        drop(other);
+        assert_eq!(tasks.join_all().await, vec![Ok(()); 49]);
+        assert_eq!(store.places_taken(&Account::Tenant(TenantName::new("acme"))).await, Ok(49));
+    });
 }
 
 /// What is written and not asked about is sent together with the COMMIT.

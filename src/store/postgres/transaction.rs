@@ -32,6 +32,18 @@ pub(super) enum Written<T> {
     Perhaps(T),
 }
 
+/// Writes a fact that takes the locks of accounts, in a transaction of its own, when its turn has come.
+pub(super) async fn write_in_turn<T, E, F, Fut>(connections: &Connections, fact: F) -> Result<Written<T>, E>
+where
+    E: From<StoreError>,
+    F: Fn(Arc<Session>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let deadline = Instant::now() + WRITTEN_WITHIN;
+    let _turn = connections.turn(deadline).await.map_err(StoreError::from)?;
+    write_until(connections, deadline, fact).await
+}
+
 /// Writes a fact in a transaction of its own.
 pub(super) async fn write<T, E, F, Fut>(connections: &Connections, fact: F) -> Result<Written<T>, E>
 where
@@ -39,7 +51,15 @@ where
     F: Fn(Arc<Session>) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let deadline = Instant::now() + WRITTEN_WITHIN;
+    write_until(connections, Instant::now() + WRITTEN_WITHIN, fact).await
+}
+
+async fn write_until<T, E, F, Fut>(connections: &Connections, deadline: Instant, fact: F) -> Result<Written<T>, E>
+where
+    E: From<StoreError>,
+    F: Fn(Arc<Session>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
     let refuse = |fault: Fault| E::from(StoreError::from(fault));
     let mut conflicts = 0;
     loop {
