@@ -298,6 +298,11 @@ impl Metrics {
         self.events.policy_load_success.set([], 0);
     }
 
+    /// How many policies are in force no more and still used.
+    pub fn policies_outgoing(&self, count: usize) {
+        self.events.policy_outgoing.set([], i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// A listener shows another certificate, or its first.
     pub fn certificate_loaded(&self, listener: Listener) {
         self.events.certificate_loads_total.add([listener.as_str(), "loaded"], 1);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
+use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
 use crate::budget::Account;
@@ -93,8 +94,11 @@ async fn look_at_certificates(gw: &Arc<Gateway>, anyway: bool) -> Vec<String> {
 
 async fn look(gw: &Arc<Gateway>, anyway: bool) -> Looked {
     let looking = gw.clone();
-    let look = move || looking.reloader.look(&looking.policy, looking.clock.now(), anyway);
-    let looked = match tokio::task::spawn_blocking(look).await {
+    let (answer, looked) = oneshot::channel();
+    gw.reloader.give(move || {
+        let _ = answer.send(looking.reloader.look(&looking.policy, looking.clock.now(), anyway));
+    });
+    let looked = match looked.await {
         Ok(looked) => looked,
         Err(died) => Looked::Refused(format!("reading the file failed: {died}")),
     };

@@ -7,10 +7,12 @@
 //! too, one without the tenants of the other half. What is compiled is the very text that stood still.
 
 mod glimpse;
+mod thread;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use crate::auth;
@@ -20,6 +22,7 @@ use crate::policy::diff::differences;
 use crate::policy::load::{LoadError, load_to_serve, read_text};
 use crate::policy::{Current, Policy, Route};
 use glimpse::Glimpse;
+use thread::Thread;
 
 /// How often the file is looked at.
 pub const EVERY: Duration = Duration::from_millis(250);
@@ -34,6 +37,8 @@ const READS_EACH: u64 = 20;
 pub struct Reloader {
     path: PathBuf,
     state: Mutex<State>,
+    /// Where it is to be looked at: see [`Reloader::give`].
+    thread: Thread,
 }
 
 /// The latest reload.
@@ -73,8 +78,15 @@ pub enum Looked {
 impl Reloader {
     /// Loads the file for the first time.
     pub fn start(path: &Path, now: Timestamp) -> Result<(Self, Policy), LoadError> {
-        let text = read_text(path)?;
-        let policy = load_to_serve(path, &text, None)?;
+        let unreadable = |why| LoadError::Unreadable { path: path.to_owned(), why };
+        let thread = Thread::begin().map_err(unreadable)?;
+        let (answer, loaded) = mpsc::channel();
+        let file = path.to_owned();
+        thread.give(move || {
+            let loaded = read_text(&file).and_then(|text| Ok((load_to_serve(&file, &text, None)?, text)));
+            let _ = answer.send(loaded);
+        });
+        let (policy, text) = loaded.recv().map_err(|died| unreadable(io::Error::other(died)))??;
         let state = State {
             seen: Some(auth::hash(text.as_bytes())),
             text: text.into(),
@@ -86,12 +98,17 @@ impl Reloader {
             loaded: 1,
             refusals: 0,
         };
-        Ok((Self { path: path.to_owned(), state: Mutex::new(state) }, policy))
+        Ok((Self { path: path.to_owned(), state: Mutex::new(state), thread }, policy))
     }
 
     /// The latest reload.
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has something done where policies are made, which is where to look at the file.
+    pub fn give(&self, work: impl FnOnce() + Send + 'static) {
+        self.thread.give(work);
     }
 
     /// Looks at the file, and puts it in force if it changed and now stands still; if `anyway`, as it is
@@ -101,6 +118,7 @@ impl Reloader {
     pub fn look(&self, current: &Current, now: Timestamp, anyway: bool) -> Looked {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_settled = state.same_looks >= SETTLED_AFTER && !state.same_looks.is_multiple_of(READS_EACH);
+        current.let_go();
         let glimpsed = Glimpse::of(&self.path, state.glimpsed.as_ref().filter(|_| is_settled));
         let seen = glimpsed.as_ref().map(|glimpse| glimpse.hash);
         let stands_still = glimpsed == state.glimpsed;
@@ -119,8 +137,9 @@ impl Reloader {
         match text.and_then(|text| Ok((load_to_serve(&self.path, &text, Some(&old.server))?, text))) {
             Ok((policy, text)) => {
                 let policy = Policy { retired: retired(&old, &policy), ..policy };
-                let changes = changes(&old, &policy, &state.text, &text);
-                current.swap(policy);
+                current.swap(policy.sharing(&old));
+                // Told once it is in force, so that nobody waits for what is only for the log.
+                let changes = changes(&old, &current.snapshot(), &state.text, &text);
                 (state.text, state.changes, state.refused) = (text.into(), changes.clone(), None);
                 state.loaded += 1;
                 Looked::Swapped(changes)

@@ -4,6 +4,8 @@
 //! the order of tables say nothing. A value that may be a secret is covered. Takes time in proportion to the
 //! files, and tells a bounded number of lines however much has changed.
 
+mod unchanged;
+
 use std::fmt::Write as _;
 
 use toml::Spanned;
@@ -21,10 +23,17 @@ type Value<'t> = Spanned<DeValue<'t>>;
 /// What changed from `old` to `new`, a line each: `routes.openai.limits.in_flight: 5 → 8`; the last one says
 /// how many more there are. Nothing if one of them cannot be read.
 pub fn differences(old: &str, new: &str) -> Vec<String> {
-    let (Ok(before), Ok(after)) = (parsed(old), parsed(new)) else { return Vec::new() };
+    let shorter = unchanged::left_out(old, new);
+    let told = shorter.and_then(|(old, new)| compared(&old, &new));
+    told.or_else(|| compared(old, new)).unwrap_or_default()
+}
+
+/// `None` if one of them cannot be read.
+fn compared(old: &str, new: &str) -> Option<Vec<String>> {
+    let (before, after) = (parsed(old).ok()?, parsed(new).ok()?);
     let mut told = Told::default();
     tables("", before.get_ref(), after.get_ref(), &mut told);
-    told.end()
+    Some(told.end())
 }
 
 fn parsed(text: &str) -> Result<Spanned<DeTable<'_>>, toml::de::Error> {

@@ -8,6 +8,7 @@
 mod archive;
 mod budget;
 pub mod compile;
+mod current;
 pub mod diff;
 pub mod fault;
 pub mod file;
@@ -35,12 +36,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 use crate::id::{RouteName, TenantName};
 
 pub use archive::{Archive, ArchivePlace, Bucket};
 pub use budget::{Budget, Limits, Per};
+pub use current::Current;
 pub use guard::{Guard, Moderation, OnError};
 pub use offer::{Fit, Offer, Price};
 pub use queue::Queue;
@@ -97,25 +97,19 @@ impl Policy {
     pub fn route_of(&self, name: &RouteName) -> Option<&Arc<Route>> {
         self.routes.get(name).or_else(|| self.retired.get(name))
     }
-}
 
-/// The policy in force, swapped as a whole.
-#[derive(Debug)]
-pub struct Current(ArcSwap<Policy>);
-
-impl Current {
-    /// Puts the first one in force.
-    pub fn new(policy: Policy) -> Self {
-        Self(ArcSwap::from_pointee(policy))
-    }
-
-    /// The policy in force now. Taken once per request.
-    pub fn snapshot(&self) -> Arc<Policy> {
-        self.0.load_full()
-    }
-
-    /// Puts another one in force.
-    pub fn swap(&self, policy: Policy) {
-        self.0.store(Arc::new(policy));
+    /// Takes the tenants over from `old` that are the same there: two files in a row then take the memory of one.
+    pub fn sharing(mut self, old: &Self) -> Self {
+        let shared = |name: &TenantName, new: Arc<Tenant>| match old.tenants.get_key_value(name) {
+            Some((name, same)) if *same == new => (name.clone(), Arc::clone(same)),
+            _ => (name.clone(), new),
+        };
+        self.tenants = self.tenants.into_iter().map(|(name, tenant)| shared(&name, tenant)).collect();
+        for tenant in self.keys.values_mut() {
+            if let Some(shared) = self.tenants.get(&tenant.name) {
+                *tenant = Arc::clone(shared);
+            }
+        }
+        self
     }
 }

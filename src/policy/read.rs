@@ -27,6 +27,10 @@ type Entry<'i> = (Key<'i>, Spanned<DeValue<'i>>);
 /// Reads the whole file. `None` if the text is not TOML: what the parser skipped would only look
 /// like things forgotten.
 pub(super) fn gateway(text: &str, faults: &mut Gathering<'_>) -> Option<Gateway> {
+    // A file without a fault of form is read in one go; only another one is worth reading piece by piece.
+    if let Ok(gateway) = toml::from_str(text) {
+        return Some(gateway);
+    }
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = error.span().unwrap_or(0..0);

@@ -6,7 +6,7 @@ use crate::money::MicroUsd;
 use crate::video::Seconds;
 
 /// Who pays.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
     /// Its name in the file.
     pub name: TenantName,

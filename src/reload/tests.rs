@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{Looked, Reloader};
 use crate::clock::Timestamp;
-use crate::policy::Current;
+use crate::id::TenantName;
+use crate::policy::{Current, Policy};
 
 const SHIPPED: &str = include_str!("../../gateway.toml");
 const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
@@ -185,6 +186,38 @@ impl std::fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+#[test]
+fn a_policy_is_gone_once_another_is_in_force_and_nobody_goes_by_it() {
+    let folder = std::env::temp_dir().join(format!("outgoing-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("gateway.toml");
+    std::fs::write(&file, crowded()).unwrap();
+    let (reloader, policy) = Reloader::start(&file, NOW).unwrap();
+    let current = Current::new(policy);
+    let tenant = |name: &str| current.snapshot().tenants[&TenantName::new(name)].clone();
+    let (changed, same) = (tenant("t7"), tenant("t8"));
+
+    let mut earlier: Vec<Weak<Policy>> = Vec::new();
+    let request = current.snapshot();
+    for round in 0..10 {
+        earlier.push(Arc::downgrade(&current.snapshot()));
+        std::fs::write(&file, crowded().replace("cap = \"7.50\"", &format!("cap = \"7.6{round}\""))).unwrap();
+        assert!(matches!(reloader.look(&current, NOW, true), Looked::Swapped(changes) if changes.len() == 1));
+    }
+    let living = || earlier.iter().filter(|policy| policy.upgrade().is_some()).count();
+    current.let_go();
+    assert_eq!((living(), current.outgoing()), (1, 1), "only the one that a request under way goes by");
+    drop(request);
+    current.let_go();
+    assert_eq!((living(), current.outgoing()), (0, 0));
+
+    assert!(Arc::ptr_eq(&same, &tenant("t8")), "who did not change is not there twice");
+    assert!(!Arc::ptr_eq(&changed, &tenant("t7")));
+    let of_key = |tenant: &crate::policy::Tenant| current.snapshot().keys[&tenant.keys[0].hash].clone();
+    assert!(Arc::ptr_eq(&of_key(&same), &same) && Arc::ptr_eq(&of_key(&changed), &tenant("t7")));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

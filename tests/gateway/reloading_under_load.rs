@@ -211,6 +211,7 @@ async fn edits_by_the_hundred_fail_no_request_and_mix_no_decision() {
     }
     assert_eq!(assert_decided_by_one_file_each(&gateway.process.log(), &kinds), ordered);
     assert_eq!(gateway.operator().get("/readyz").await.status, 200);
+    assert_only_the_last_is_kept(&gateway.operator()).await;
     let asked = requests.load(Ordering::SeqCst);
     println!(
         "FIGURE reloading: {taken} edits in force and {refused} refused in {took:.1?}, {asked} requests meanwhile: 0 failed; {ordered} decisions: 0 mixed"
@@ -268,6 +269,21 @@ async fn whoever_comes_out_of_the_line_is_sent_as_one_file_has_it_and_the_log_sa
     for (id, route, price, ceiling) in &jobs {
         assert_eq!(kind_of(route), decided[id.as_str()], "{id} is on {route}");
         assert!(*price == price_of(route) && price <= ceiling, "{id} for {price} of {ceiling} on {route}");
+    }
+}
+
+/// Nothing goes by a policy that was replaced once what was under way has ended, so that none of them takes memory.
+async fn assert_only_the_last_is_kept(operator: &Client) {
+    let began = Instant::now();
+    loop {
+        let answer = operator.get("/metrics").await.ok();
+        let metrics = answer.text();
+        if metrics.lines().any(|line| line == "filmgate_policy_outgoing 0") {
+            return;
+        }
+        let kept = metrics.lines().find(|line| line.starts_with("filmgate_policy_outgoing"));
+        assert!(began.elapsed() < Duration::from_secs(15), "{kept:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -103,6 +103,30 @@ fn however_much_changes_little_is_told_and_in_little_time() {
     assert!(long.len() == 1 && long[0].len() < 300 && !long[0].contains('\n'), "{long:?}");
 }
 
+/// Leaving out what is the same in both by its lines tells what comparing everything would.
+#[test]
+fn tenants_that_did_not_change_are_left_out_and_no_others() {
+    let tenants = "[tenants.a]\nlimits.rpm = 1\n[tenants.b]\n[tenants.b.limits]\nrpm = 1\n[tenants.\"c d\"]\n# [tenants.z]\n";
+    let edits = [
+        ("[tenants.a]\nlimits.rpm = 1", "[tenants.a]\nlimits.rpm = 2", "tenants.a.limits.rpm: 1 → 2"),
+        ("[tenants.b.limits]\nrpm = 1", "[tenants.b.limits]\nrpm = 3", "tenants.b.limits.rpm: 1 → 3"),
+        ("[tenants.b]\n", "[tenants.b]\nweight = 2\n", "tenants.b.weight: added 2"),
+        ("[tenants.\"c d\"]\n", "[tenants.\"c d\"]\nweight = 2\n", "tenants.\"c d\".weight: added 2"),
+        ("[tenants.a]\nlimits.rpm = 1\n", "", "tenants.a: { limits = { rpm = 1 } } → removed"),
+        ("[tenants.a]", "[tenants.a-b]\n[tenants.a]", "tenants.a-b: added {  }"),
+        ("# [tenants.z]", "# another remark", ""),
+        ("# [tenants.z]", "note = \"\"\"\n[tenants.a]\n\"\"\"", "tenants.\"c d\".note: added \"[tenants.a]\\n\""),
+    ];
+    for (from, to, line) in edits {
+        assert!(tenants.contains(from), "{from}");
+        let told = differences(tenants, &tenants.replace(from, to));
+        assert_eq!(told.join("|"), line, "{from} → {to}");
+    }
+    let (old, new) = super::unchanged::left_out(tenants, &tenants.replace("rpm = 1\n[tenants.b]", "rpm = 2\n[tenants.b]")).unwrap();
+    assert_eq!(old, "[tenants.a]\nlimits.rpm = 1\n[tenants.\"c d\"]\n# [tenants.z]\n\n[tenants]\n");
+    assert_eq!(new, "[tenants.a]\nlimits.rpm = 2\n[tenants.\"c d\"]\n# [tenants.z]\n\n[tenants]\n");
+}
+
 proptest! {
     /// Whatever is under a name that sounds secret stays covered, and no line is broken in two.
     #[test]
