@@ -7,7 +7,6 @@
 
 mod cheapest;
 mod eligible;
-mod fit;
 mod moment;
 mod order;
 mod saying;
@@ -148,11 +147,17 @@ pub enum NoPlan {
     },
     /// Longer than the tenant may ask for.
     TooLong {
+        /// What was asked for, if it was said.
+        asked: Option<Seconds>,
+        /// The shortest that somebody eligible would make of it; `None` if nobody would make any.
+        made: Option<Seconds>,
         /// What it may ask for.
         max: Seconds,
     },
     /// Dearer than the tenant may ask for.
     TooDear {
+        /// What would be made at that price, if it is not what was asked for.
+        made: Option<(Seconds, Size)>,
         /// The dearest price over the plan.
         price: MicroUsd,
         /// What it may ask for.
@@ -229,7 +234,7 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
     } else if able.is_empty() {
         Err(nobody(lane.rule, tenant, &asked, &unable))
     } else {
-        within_length(tenant, able, &mut passed_over).and_then(|able| within_cost(tenant, able, &mut passed_over))
+        within_length(tenant, &asked, able, &mut passed_over).and_then(|able| within_cost(tenant, &asked, able, &mut passed_over))
     };
     let residency = bounds.first().map(|bound| bound.region.to_owned());
     match able {
@@ -242,8 +247,11 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
     }
 }
 
+/// Those that may serve, each with its weight.
+type Able = Vec<(Candidate, u32)>;
+
 /// Passes over all of these, for a reason that each has.
-fn pass_over(unable: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>, why: impl Fn(&Candidate) -> String) {
+fn pass_over(unable: Able, passed_over: &mut Vec<PassedOver>, why: impl Fn(&Candidate) -> String) {
     passed_over.extend(unable.into_iter().map(|(candidate, _)| PassedOver { why: why(&candidate), route: candidate.route.name.clone() }));
 }
 
@@ -346,7 +354,7 @@ fn nobody(rule: Option<usize>, tenant: &Tenant, asked: &Asked, unable: &[(&Route
     let lengths: BTreeSet<Seconds> = offers(true, false).flat_map(|offer| offer.seconds.iter().copied()).collect();
     if let Some(shortest) = lengths.first() {
         return match tenant.seconds_max {
-            Some(max) if *shortest > max => NoPlan::TooLong { max },
+            Some(max) if *shortest > max => NoPlan::TooLong { asked: asked.seconds.said(), made: None, max },
             max => {
                 let offered = lengths.into_iter().filter(|s| max.is_none_or(|max| *s <= max)).collect();
                 NoPlan::Seconds { asked: asked.seconds.or(Seconds::DEFAULT), offered }
@@ -371,20 +379,24 @@ fn nobody(rule: Option<usize>, tenant: &Tenant, asked: &Asked, unable: &[(&Route
 }
 
 /// Passes over what is longer than the tenant may ask for; what counts is what would be made.
-fn within_length(tenant: &Tenant, able: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>) -> Result<Vec<(Candidate, u32)>, NoPlan> {
+fn within_length(tenant: &Tenant, asked: &Asked, able: Able, passed_over: &mut Vec<PassedOver>) -> Result<Able, NoPlan> {
     let Some(max) = tenant.seconds_max else { return Ok(able) };
     let (within, beyond): (Vec<_>, Vec<_>) = able.into_iter().partition(|(candidate, _)| candidate.seconds <= max);
+    let made = beyond.iter().map(|(candidate, _)| candidate.seconds).min();
     pass_over(beyond, passed_over, |candidate| format!("would make {} s, and {} may have {max} s", candidate.seconds, tenant.name));
-    if within.is_empty() { Err(NoPlan::TooLong { max }) } else { Ok(within) }
+    if within.is_empty() { Err(NoPlan::TooLong { asked: asked.seconds.said(), made, max }) } else { Ok(within) }
 }
 
 /// Passes over what is dearer than the tenant may ask for, so that the ceiling never is.
-fn within_cost(tenant: &Tenant, able: Vec<(Candidate, u32)>, passed_over: &mut Vec<PassedOver>) -> Result<Vec<(Candidate, u32)>, NoPlan> {
+fn within_cost(tenant: &Tenant, asked: &Asked, able: Able, passed_over: &mut Vec<PassedOver>) -> Result<Able, NoPlan> {
     let Some(max) = tenant.cost_max else { return Ok(able) };
     let (within, beyond): (Vec<_>, Vec<_>) = able.into_iter().partition(|(candidate, _)| candidate.price <= max);
-    let price = beyond.iter().map(|(candidate, _)| candidate.price).max().unwrap_or(MicroUsd::ZERO);
+    let dearest = beyond.iter().map(|(candidate, _)| candidate).max_by_key(|candidate| candidate.price);
+    let price = dearest.map_or(MicroUsd::ZERO, |candidate| candidate.price);
+    let is_other = |made: &Candidate| made.seconds != asked.seconds.or(made.seconds) || made.size != asked.size.or(made.size);
+    let made = dearest.filter(|made| is_other(made)).map(|made| (made.seconds, made.size));
     pass_over(beyond, passed_over, |candidate| format!("would cost {}, and {} may spend {max} on a clip", candidate.price, tenant.name));
-    if within.is_empty() { Err(NoPlan::TooDear { price, max }) } else { Ok(within) }
+    if within.is_empty() { Err(NoPlan::TooDear { made, price, max }) } else { Ok(within) }
 }
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ fn an_alternative_is_never_one_that_the_tenant_may_not_have() {
     assert_eq!(estimate.nearest.iter().map(|n| n.seconds).collect::<Vec<_>>(), [seconds(4)]);
     let broke = Tenant { cost_max: Some(usd("0.30")), ..tenant("t") };
     let refused = wish_estimate(&simulator_only(), &broke, &wish_for("sora-2", 6, "720x1280"), Moment::of(now()));
-    assert_eq!(refused, Err(NoPlan::TooDear { price: usd("0.40"), max: usd("0.30") }));
+    assert_eq!(refused, Err(NoPlan::TooDear { made: None, price: usd("0.40"), max: usd("0.30") }));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::{Candidate, PassedOver, Pin, fit, saying};
+use super::{Candidate, PassedOver, Pin, saying};
 use crate::id::{ModelName, RouteName, TenantName};
-use crate::policy::{Offer, Policy, Route, Tenant};
+use crate::policy::{Offer, Policy, Route, Tenant, fit};
 use crate::price;
 use crate::provider::Unsupported;
 use crate::video::{Seconds, Size, Wish};
@@ -48,6 +48,11 @@ impl<T> Want<T> {
             (None, Some(value)) => Self::Inherited(value),
             (None, None) => Self::Unsaid,
         }
+    }
+
+    /// What the client said, if it did.
+    pub fn said(self) -> Option<T> {
+        if let Self::Said(value) = self { Some(value) } else { None }
     }
 
     /// What is wanted, or what the protocol assumes.

@@ -234,7 +234,7 @@ fn a_length_that_nobody_has_is_answered_with_those_that_can_be_had() {
     let offered = [4, 8].map(seconds).to_vec();
     assert_eq!(today(&policy, &short, &asked).unwrap_err(), NoPlan::Seconds { asked: seconds(7), offered });
     let shorter = Tenant { seconds_max: Some(seconds(3)), ..tenant("t") };
-    assert_eq!(today(&policy, &shorter, &asked).unwrap_err(), NoPlan::TooLong { max: seconds(3) });
+    assert_eq!(today(&policy, &shorter, &asked).unwrap_err(), NoPlan::TooLong { asked: Some(seconds(7)), made: None, max: seconds(3) });
 }
 
 #[test]
@@ -268,9 +268,33 @@ fn a_tenant_never_gets_longer_or_dearer_clips_than_it_may_have() {
     long would make 10 s, and t may have 8 s
     dear would cost 5.60, and t may spend 5.00 on a clip
     ");
-    assert_eq!(today(&policy, &limited(7, "5.00"), &asked).unwrap_err(), NoPlan::TooLong { max: seconds(7) });
-    let too_dear = NoPlan::TooDear { price: usd("5.60"), max: usd("0.79") };
+    assert_eq!(
+        today(&policy, &limited(7, "5.00"), &asked).unwrap_err(),
+        NoPlan::TooLong { asked: Some(seconds(8)), made: Some(seconds(8)), max: seconds(7) }
+    );
+    let too_dear = NoPlan::TooDear { made: None, price: usd("5.60"), max: usd("0.79") };
     assert_eq!(today(&policy, &limited(8, "0.79"), &asked).unwrap_err(), too_dear);
+}
+
+#[test]
+fn what_stands_in_the_way_is_what_would_be_made_where_that_is_not_what_was_asked_for() {
+    let up = Offer { fit: Fit::Up, ..offer(&[10, 15], &[PORTRAIT], "0.10") };
+    let policy = in_order(vec![offering("up", up.clone())]);
+    let tenant =
+        |max_seconds: u32, max_cost| Tenant { seconds_max: Some(seconds(max_seconds)), cost_max: Some(usd(max_cost)), ..tenant("t") };
+    let why = |policy: &Policy, tenant: &Tenant, wish: &Wish| today(policy, tenant, wish).unwrap_err().to_string();
+    let asked = |length| wish_for("sora-2", length, PORTRAIT);
+    let unsaid = Wish { seconds: None, ..asked(4) };
+    assert_eq!(why(&policy, &tenant(8, "5.00"), &asked(6)), "10 s would be made of 6 s, and the tenant may have 8 s at most (max_seconds)");
+    assert_eq!(why(&policy, &tenant(8, "5.00"), &unsaid), "10 s would be made, and the tenant may have 8 s at most (max_seconds)");
+    assert_eq!(why(&policy, &tenant(8, "5.00"), &asked(9)), "the tenant may ask for 8 s at most (max_seconds)");
+    let dear = "10 s of 720x1280 would be made and cost 1.00, and the tenant may spend 0.90 on a clip (max_cost)";
+    assert_eq!(why(&policy, &tenant(12, "0.90"), &asked(6)), dear);
+    let as_asked = "a clip costs 1.00, and the tenant may spend 0.90 on one (max_cost)";
+    assert_eq!(why(&policy, &tenant(12, "0.90"), &asked(10)), as_asked);
+    let exact = in_order(vec![offering("exact", Offer { fit: Fit::Exact, ..up })]);
+    let none = "6 s cannot be ordered, and what can be is longer than the tenant may have, 8 s (max_seconds)";
+    assert_eq!(why(&exact, &tenant(8, "5.00"), &asked(6)), none);
 }
 
 /// A source on route `b`, twelve seconds of landscape.

@@ -33,8 +33,20 @@ impl fmt::Display for NoPlan {
             Self::Unsayable { lacks } => write!(f, "no route has words for it: {lacks}"),
             Self::Seconds { asked, offered } => write!(f, "{asked} s cannot be ordered; these can: {} s", or_none(offered)),
             Self::Size { asked, offered } => write!(f, "{asked} cannot be ordered; these sizes can: {}", or_none(offered)),
-            Self::TooLong { max } => write!(f, "the tenant may ask for {max} s at most (max_seconds)"),
-            Self::TooDear { price, max } => write!(f, "a clip costs {price}, and the tenant may spend {max} on one (max_cost)"),
+            Self::TooLong { asked, made: Some(made), max } if asked.is_none_or(|asked| asked <= *max) => {
+                let of = asked.map_or(String::new(), |asked| format!(" of {asked} s"));
+                write!(f, "{made} s would be made{of}, and the tenant may have {max} s at most (max_seconds)")
+            }
+            Self::TooLong { asked: Some(asked), made: None, max } if asked <= max => {
+                write!(f, "{asked} s cannot be ordered, and what can be is longer than the tenant may have, {max} s (max_seconds)")
+            }
+            Self::TooLong { max, .. } => write!(f, "the tenant may ask for {max} s at most (max_seconds)"),
+            Self::TooDear { made: Some((seconds, size)), price, max } => {
+                write!(f, "{seconds} s of {size} would be made and cost {price}, and the tenant may spend {max} on a clip (max_cost)")
+            }
+            Self::TooDear { made: None, price, max } => {
+                write!(f, "a clip costs {price}, and the tenant may spend {max} on one (max_cost)")
+            }
             Self::NoRoute { rule: None, passed_over, .. } if passed_over.is_empty() => {
                 f.write_str("no rule is for this; end the rules with one that has no `when`")
             }

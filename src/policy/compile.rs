@@ -14,6 +14,7 @@ mod queues;
 mod routes;
 mod reach;
 mod residencies;
+mod serves;
 mod rules;
 mod settings;
 mod tenants;

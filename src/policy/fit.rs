@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::policy::Fit;
+use super::Fit;
 use crate::video::{Seconds, Size};
 
 /// The length to make for one that was asked for.

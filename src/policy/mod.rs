@@ -12,6 +12,7 @@ mod current;
 pub mod diff;
 pub mod fault;
 pub mod file;
+pub mod fit;
 mod guard;
 pub mod load;
 mod offer;

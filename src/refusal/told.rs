@@ -193,15 +193,13 @@ fn no_plan(why: &NoPlan) -> Told {
         NoPlan::Unsayable { lacks } => told(bad, INVALID, "unsupported", lacks),
         NoPlan::Seconds { asked, offered } => told(bad, INVALID, "invalid_value", &not_among(*asked, offered)).about("seconds"),
         NoPlan::Size { asked, offered } => told(bad, INVALID, "invalid_value", &not_among(*asked, offered)).about("size"),
-        NoPlan::TooLong { max } => {
-            told(bad, INVALID, "invalid_value", &format!("Your videos may be at most {max} seconds long.")).about("seconds")
+        NoPlan::TooLong { asked, made, max } => told(bad, INVALID, "invalid_value", &too_long(*asked, *made, *max)).about("seconds"),
+        NoPlan::TooDear { made, price, max } => {
+            let made = made.map_or(String::new(), |(seconds, size)| format!("be made as {seconds} seconds of {size} and "));
+            let message =
+                format!("This video would {made}cost {price} USD, and yours may cost at most {max} USD. Ask for a shorter or smaller one.");
+            told(bad, INVALID, "cost_above_limit", &message)
         }
-        NoPlan::TooDear { price, max } => told(
-            bad,
-            INVALID,
-            "cost_above_limit",
-            &format!("This video would cost {price} USD and yours may cost at most {max} USD. Ask for a shorter or smaller one."),
-        ),
         NoPlan::NoRoute { may_return: true, .. } => down(
             "no_route_available",
             "Nobody who makes such videos takes new ones for now, at the word of this gateway's operator. Nothing was charged.",
@@ -213,6 +211,18 @@ fn no_plan(why: &NoPlan) -> Told {
             "no_route_available",
             "Nobody is set up to make this video for you. Ask the operator of this gateway.",
         ),
+    }
+}
+
+/// What stands in the way may not be the length that was asked for, but the one that would be made of it.
+fn too_long(asked: Option<Seconds>, made: Option<Seconds>, max: Seconds) -> String {
+    let most = format!("yours may be at most {max} seconds long");
+    match (asked, made) {
+        (Some(asked), _) if asked > max => format!("Your videos may be at most {max} seconds long."),
+        (Some(asked), Some(made)) => format!("A video of {asked} seconds would be made {made} seconds long, and {most}."),
+        (Some(asked), None) => format!("Videos of {asked} seconds cannot be had, what can be is longer, and {most}."),
+        (None, Some(made)) => format!("This video would be made {made} seconds long, and {most}. Ask for a length."),
+        (None, None) => format!("Your videos may be at most {max} seconds long."),
     }
 }
 
@@ -242,5 +252,34 @@ fn quoted<T: std::fmt::Display>(values: &[T]) -> String {
         [one] => one.clone(),
         [one, two] => format!("{one} and {two}"),
         [rest @ .., last] => format!("{}, and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::money::MicroUsd;
+    use crate::plan::NoPlan;
+    use crate::refusal::Refusal;
+    use crate::video::{Seconds, Size};
+
+    #[test]
+    fn a_client_is_told_what_would_be_made_where_that_stands_in_the_way() {
+        let seconds = |n: u32| Seconds::new(n);
+        let too_long = |asked, made| {
+            let max = Seconds::new(8).unwrap();
+            Refusal::NoPlan(NoPlan::TooLong { asked, made, max }).told().message
+        };
+        assert_eq!(too_long(seconds(9), seconds(10)), "Your videos may be at most 8 seconds long.");
+        let fitted = "A video of 6 seconds would be made 10 seconds long, and yours may be at most 8 seconds long.";
+        assert_eq!(too_long(seconds(6), seconds(10)), fitted);
+        let usual = "This video would be made 10 seconds long, and yours may be at most 8 seconds long. Ask for a length.";
+        assert_eq!(too_long(None, seconds(10)), usual);
+        let none = "Videos of 6 seconds cannot be had, what can be is longer, and yours may be at most 8 seconds long.";
+        assert_eq!(too_long(seconds(6), None), none);
+        let made = Some((Seconds::new(10).unwrap(), Size::new(1280, 720)));
+        let dear = Refusal::NoPlan(NoPlan::TooDear { made, price: MicroUsd::new(1_000_000), max: MicroUsd::new(900_000) }).told();
+        let message = "This video would be made as 10 seconds of 1280x720 and cost 1.00 USD, and yours may cost at most 0.90 USD. \
+                       Ask for a shorter or smaller one.";
+        assert_eq!(dear.message, message);
     }
 }

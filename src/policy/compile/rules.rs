@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::when::when;
-use super::{Pass, queues, reach, residencies};
+use super::{Pass, queues, reach, residencies, serves};
 use crate::id::RouteName;
 use crate::policy::file::forms::{Placed, RuleRoutes};
 use crate::policy::terms::{self, Wrong};
@@ -67,7 +67,7 @@ fn rule(i: usize, written: &Placed<file::Rule>, when: When, file: &file::Gateway
     let residency = pass.word(format_args!("rules[{i}].residency"), &written.value.residency);
     let rule = Rule { when, routes: resolved.collect(), choose: choose?, residency, queue };
     if rule.routes.len() == named.len() {
-        look_for_dead_ends(i, written, &rule, pass);
+        serves::check(i, written, &rule, pass);
         residencies::check(i, written, &rule, file, pass);
     }
     Some(rule)
@@ -97,18 +97,4 @@ fn choose(i: usize, rule: &file::Rule, routes: &RuleRoutes, pass: &mut Pass<'_>)
         pass.faults.add(&written.at, format_args!("rules[{i}].choose"), "only `weighted` makes use of weights", remedy);
     }
     Some(choose)
-}
-
-/// Tells of a rule that may decide and then cannot serve.
-fn look_for_dead_ends(i: usize, written: &Placed<file::Rule>, rule: &Rule, pass: &mut Pass<'_>) {
-    if !rule.routes.is_empty() && rule.routes.iter().all(|(route, _)| !route.takes_new()) {
-        pass.warnings.push(format!("rules[{i}]: every route of it is disabled or drained, so what it matches is refused"));
-    }
-    for (name, at) in written.value.when.model.iter().flat_map(Placed::each) {
-        let served = rule.routes.iter().any(|(route, _)| route.models.contains_key(name.as_str()));
-        if !served && pass.offered.contains(name) {
-            let remedy = "add a route that does, or take the model out of `when`";
-            pass.faults.add(at, format_args!("rules[{i}].when.model"), format!("no route of this rule offers `{name}`"), remedy);
-        }
-    }
 }
