@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -17,11 +18,13 @@ use crate::emergency::Emergency;
 use crate::hall::Hall;
 use crate::halting::Halting;
 use crate::health::Health;
+use crate::id::ModelName;
 use crate::limits::Limits;
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::policy::Current;
+use crate::plan::{Candidate, Seen};
+use crate::policy::{Current, Route};
 use crate::probes::Probes;
 use crate::reconciling::Reconciling;
 use crate::reload::Reloader;
@@ -94,5 +97,33 @@ pub struct Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Gateway")
+    }
+}
+
+impl Gateway {
+    /// What is seen of routes at present, as a plan asks.
+    pub const fn seen(&self) -> Lately<'_> {
+        Lately { traffic: &self.traffic, health: &self.health }
+    }
+}
+
+/// What this process has seen of routes.
+#[derive(Clone, Copy, Debug)]
+pub struct Lately<'a> {
+    traffic: &'a Traffic,
+    health: &'a Health,
+}
+
+impl Seen for Lately<'_> {
+    fn takes(&self, candidate: &Candidate, model: &ModelName, at: Timestamp) -> Duration {
+        self.traffic.takes(candidate, model, at)
+    }
+
+    fn in_flight(&self, route: &Route) -> u32 {
+        self.traffic.in_flight(route)
+    }
+
+    fn has(&self, route: &Route, model: &ModelName) -> bool {
+        !self.health.is_gone(route, model)
     }
 }

@@ -121,6 +121,11 @@ pub enum NoPlan {
         /// What the tenant may ask for.
         known: Vec<ModelName>,
     },
+    /// Everybody who may serve it has said that the model is not to be had any more.
+    Gone {
+        /// Which.
+        model: ModelName,
+    },
     /// Nobody eligible takes that parameter, which is beyond the protocol.
     Extra {
         /// Its name.
@@ -234,7 +239,9 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
     } else if able.is_empty() {
         Err(nobody(lane.rule, tenant, &asked, &unable))
     } else {
-        within_length(tenant, &asked, able, &mut passed_over).and_then(|able| within_cost(tenant, &asked, able, &mut passed_over))
+        within_length(tenant, &asked, able, &mut passed_over)
+            .and_then(|able| within_cost(tenant, &asked, able, &mut passed_over))
+            .and_then(|able| in_rotation(&model, able, &mut passed_over, moment))
     };
     let residency = bounds.first().map(|bound| bound.region.to_owned());
     match able {
@@ -249,6 +256,13 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
 
 /// Those that may serve, each with its weight.
 type Able = Vec<(Candidate, u32)>;
+
+/// Those that have the model: who has it no more is neither asked nor held for.
+fn in_rotation(model: &ModelName, able: Able, passed_over: &mut Vec<PassedOver>, moment: Moment<'_>) -> Result<Able, NoPlan> {
+    let (there, gone): (Vec<_>, Vec<_>) = able.into_iter().partition(|(candidate, _)| moment.seen.has(&candidate.route, model));
+    pass_over(gone, passed_over, |_| "does not have the model any more".to_owned());
+    if there.is_empty() { Err(NoPlan::Gone { model: model.clone() }) } else { Ok(there) }
+}
 
 /// Passes over all of these, for a reason that each has.
 fn pass_over(unable: Able, passed_over: &mut Vec<PassedOver>, why: impl Fn(&Candidate) -> String) {

@@ -247,7 +247,10 @@ impl From<wire::FormError> for Refusal {
 
 impl From<NoPlan> for Refusal {
     fn from(why: NoPlan) -> Self {
-        Self::NoPlan(why)
+        match why {
+            NoPlan::Gone { ref model } => Self::ModelGone { model: model.clone(), why: why.to_string() },
+            why => Self::NoPlan(why),
+        }
     }
 }
 

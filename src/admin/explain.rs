@@ -16,7 +16,7 @@ use crate::gateway::Gateway;
 use crate::id::RouteName;
 use crate::limits::Room;
 use crate::money::MicroUsd;
-use crate::plan::{Candidate, Plan};
+use crate::plan::Plan;
 use crate::policy::{Budget, Limits, Policy, Tenant};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -74,7 +74,7 @@ struct Used {
 pub async fn answer(gw: &Gateway, query: Option<&str>) -> Reply {
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
     let asked = Question::of_query(query).and_then(|question| {
-        let explained = why::explain(&policy, &question, now, &gw.traffic)?;
+        let explained = why::explain(&policy, &question, now, &gw.seen())?;
         let tenant = policy.tenants.get(&question.tenant).ok_or("there is no such tenant")?;
         Ok((explained, tenant))
     });
@@ -144,12 +144,8 @@ async fn live(
     if tenant.require_user && !explanation.names_its_user() {
         notes.push(format!("{} has to name an end user with every wish (`require_user`): it would be refused", tenant.name));
     }
-    let is_there = |plan: &Plan, candidate: &Candidate| !gw.health.is_gone(&candidate.route, &plan.model);
-    let asked = |plan| in_order(gw, plan).filter(|candidate| is_there(plan, candidate)).map(|candidate| candidate.route.name.to_string());
+    let asked = |plan| in_order(gw, plan).map(|candidate| candidate.route.name.to_string());
     let order: Vec<String> = plan.into_iter().flat_map(asked).collect();
-    if plan.is_some() && order.is_empty() {
-        notes.push("every route that would be asked is out of rotation: it would be refused".to_owned());
-    }
     for route in order.iter().filter(|route| gw.hall.is_busy(&RouteName::new(route.as_str()))) {
         notes.push(format!("others wait for {route}, or it said that it is full: whoever may wait waits behind them"));
     }

@@ -143,7 +143,7 @@ pub async fn price_only(gw: &Arc<Gateway>, caller: Caller, request: Request<Inco
     let form = intake::form(gw, &caller.policy, request).await?;
     let at = gw.clock.now();
     let wish = wish(&caller, Making::Create, form, end_user, at.utc_date())?;
-    let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, Moment::of(at).seeing(&gw.traffic))?;
+    let estimate = estimate::wish_estimate(&caller.policy, &caller.tenant, &wish, Moment::of(at).seeing(&gw.seen()))?;
     if let Some(Reference::Upload(upload)) = &wish.reference {
         wire::check_reference_size(upload, estimate.size())?;
     }
@@ -182,13 +182,7 @@ async fn order(
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
     let pin = source.as_deref().map(pin);
-    let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), Moment::of(at).drawing(id.seed()).seeing(&gw.traffic))?;
-    // Who does not have the model any more is not held for.
-    let model = plan.model.clone();
-    plan.pass_over(|candidate| gw.health.is_gone(&candidate.route, &model).then(|| "does not have the model any more".to_owned()));
-    if plan.candidates.is_empty() {
-        return Err(Refusal::ModelGone { model, why: "nobody who may make it has it any more".to_owned() });
-    }
+    let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), Moment::of(at).drawing(id.seed()).seeing(&gw.seen()))?;
     if let Some(route) = &lives_on {
         plan.pass_over(|candidate| (candidate.route.name != *route).then(|| format!("has none of the characters, which are on {route}")));
     }

@@ -18,7 +18,10 @@ Examples:
   Fifty clips, three in ten of them made again:
     filmgate estimate 50:sora-2:8s --retakes 30%
   A thousand clips a day, each charged half a dollar:
-    filmgate estimate sora-2:6s --per-day 1000 --charge 0.50";
+    filmgate estimate sora-2:6s --per-day 1000 --charge 0.50
+
+It goes by the policy file alone. What the running gateway would make of a wish, as its routes are at the moment, say
+POST /v1/videos/estimate and `filmgate explain --admin ADDRESS`.";
 
 /// Say what clips would cost, by the prices and rules of a policy
 #[derive(Clone, Debug, clap::Args)]

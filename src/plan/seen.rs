@@ -9,16 +9,21 @@ use crate::eta;
 use crate::id::ModelName;
 use crate::policy::Route;
 
-/// Knows how routes did lately. Whoever answers decides the order among those that may serve, and nothing else.
+/// Knows how routes did lately: that decides the order among those that may serve, and whether one has the model at all.
 pub trait Seen: Debug + Send + Sync {
     /// How long the clip may take that a candidate would make.
     fn takes(&self, candidate: &Candidate, model: &ModelName, at: Timestamp) -> Duration;
 
     /// How many jobs a route has in flight.
     fn in_flight(&self, route: &Route) -> u32;
+
+    /// Whether a route has a model that it offers, as far as its provider has not said otherwise.
+    fn has(&self, _: &Route, _: &ModelName) -> bool {
+        true
+    }
 }
 
-/// Has seen nothing: clips take what the table says, and every route is idle.
+/// Has seen nothing: clips take what the table says, every route is idle, and has what it offers.
 #[derive(Clone, Copy, Debug)]
 pub struct Nothing;
 

@@ -29,6 +29,7 @@ impl fmt::Display for NoPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownModel { model, known } => write!(f, "no model {model} can be asked for here; those that can: {}", or_none(known)),
+            Self::Gone { model } => write!(f, "nobody who may make it has {model} any more (`filmgate readmit` if it is there after all)"),
             Self::Extra { name } => write!(f, "no route takes the parameter {name} (extras)"),
             Self::Unsayable { lacks } => write!(f, "no route has words for it: {lacks}"),
             Self::Seconds { asked, offered } => write!(f, "{asked} s cannot be ordered; these can: {} s", or_none(offered)),

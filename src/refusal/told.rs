@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{CapOf, Refusal};
+use crate::id::ModelName;
 use crate::money::MicroUsd;
 use crate::plan::NoPlan;
 use crate::provider::Rejection;
@@ -73,7 +74,7 @@ impl Refusal {
             Self::OverBudget { ceiling, left, whose } => over_budget(*ceiling, *left, whose),
             Self::Rejected(rejection) => mirrored(rejection),
             Self::NoRoute { wait, .. } => down("no_route_available", "Nobody who could make this video can be reached at the moment. Nothing was charged.").after(*wait),
-            Self::ModelGone { model, .. } => client(S::NOT_FOUND, "model_not_found", &format!("The model '{model}' has been withdrawn by everybody who made it. GET /v1/models lists the models that can be had.")).about("model"),
+            Self::ModelGone { model, .. } => withdrawn(model),
             Self::Upstream => told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2),
             Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
             Self::Reconciling => down("reconciling", "The gateway is looking for videos that it lost sight of, and takes no new ones until its operator says so. Videos that it knows can be read as ever.").again(60),
@@ -173,6 +174,12 @@ fn invalid(fault: &wire::Fault) -> Told {
     }
 }
 
+fn withdrawn(model: &ModelName) -> Told {
+    let message =
+        format!("The model '{model}' has been withdrawn by everybody who made it. GET /v1/models lists the models that can be had.");
+    told(StatusCode::NOT_FOUND, INVALID, "model_not_found", &message).about("model")
+}
+
 fn no_plan(why: &NoPlan) -> Told {
     let bad = StatusCode::BAD_REQUEST;
     match why {
@@ -183,6 +190,7 @@ fn no_plan(why: &NoPlan) -> Told {
             &format!("The model '{model}' does not exist or you do not have access to it. Available models are: {}.", quoted(known)),
         )
         .about("model"),
+        NoPlan::Gone { model } => withdrawn(model),
         NoPlan::Extra { name } => told(
             bad,
             INVALID,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::{Question, explain};
+use crate::clock::Timestamp;
 use crate::estimate::wish_estimate;
 use crate::id::{ModelName, TenantName};
-use crate::plan::{Moment, Nothing, plan};
+use crate::plan::{Candidate, Moment, NoPlan, Nothing, Seen, plan};
 use crate::policy::sample::{now, offer, route, seconds, tenant};
 use crate::policy::{Choose, Fit, Offer, Policy, Route, Rule, Rules, Tenant, When, sample};
 use crate::video::{Seconds, Size};
@@ -74,20 +76,44 @@ fn questions() -> impl Strategy<Value = Question> {
     })
 }
 
+/// Which of the routes have the model no more.
+#[derive(Debug)]
+struct Gone(Vec<bool>);
+
+fn gone() -> impl Strategy<Value = Gone> {
+    prop::collection::vec(prop::bool::weighted(0.3), 5).prop_map(Gone)
+}
+
+impl Seen for Gone {
+    fn takes(&self, candidate: &Candidate, model: &ModelName, at: Timestamp) -> Duration {
+        Nothing.takes(candidate, model, at)
+    }
+
+    fn in_flight(&self, route: &Route) -> u32 {
+        Nothing.in_flight(route)
+    }
+
+    fn has(&self, route: &Route, _: &ModelName) -> bool {
+        let number = route.name.as_str().trim_start_matches('r').parse::<usize>();
+        !number.is_ok_and(|number| self.0[number])
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn who_is_said_to_be_asked_and_what_to_be_held_is_what_a_create_does(policy in policies(), question in questions()) {
-        let (explanation, _) = explain(&policy, &question, now(), &Nothing).unwrap();
+    fn who_is_said_to_be_asked_and_what_to_be_held_is_what_a_create_does(policy in policies(), question in questions(), gone in gone()) {
+        let (explanation, _) = explain(&policy, &question, now(), &gone).unwrap();
         let (acme, wish) = (&policy.tenants["acme"], question.wish());
-        let moment = question.lot.map_or(Moment::of(now()), |lot| Moment::of(now()).drawing(lot));
+        let moment = question.lot.map_or(Moment::of(now()), |lot| Moment::of(now()).drawing(lot)).seeing(&gone);
         let planned = plan(&policy, acme, &wish, None, moment);
 
         let asked: Vec<&str> = explanation.routes.iter().filter(|line| line.place.is_some()).map(|line| line.route.as_str()).collect();
         let held = explanation.held.as_ref().map(|held| held.held_microusd);
         match &planned {
             Ok(plan) => {
+                prop_assert!(plan.candidates.iter().all(|candidate| gone.has(&candidate.route, &plan.model)));
                 prop_assert_eq!(asked, plan.candidates.iter().map(|c| c.route.name.as_str()).collect::<Vec<_>>());
                 prop_assert_eq!(held, Some(plan.ceiling().get()));
                 prop_assert_eq!(&explanation.rule, &plan.rule.map(|index| format!("rules[{index}]")));
@@ -107,8 +133,17 @@ proptest! {
         let places: Vec<usize> = explanation.routes.iter().filter_map(|line| line.place).collect();
         prop_assert_eq!(&places, &(1..=places.len()).collect::<Vec<_>>());
 
-        if let Ok(estimate) = wish_estimate(&policy, acme, &wish, Moment::of(now())) && estimate.can_be_ordered() {
-            prop_assert_eq!(held, Some(estimate.ceiling().get()), "an estimate says the same");
+        match (wish_estimate(&policy, acme, &wish, Moment::of(now()).seeing(&gone)), planned) {
+            (Ok(estimate), _) if estimate.can_be_ordered() => {
+                prop_assert_eq!(held, Some(estimate.ceiling().get()), "an estimate says the same");
+            }
+            // A length that nobody makes is priced all the same.
+            (Ok(_), planned) => {
+                let is_length = matches!(planned, Err(NoPlan::Seconds { .. }));
+                prop_assert!(is_length);
+            }
+            (Err(_), Err(NoPlan::Seconds { .. })) => {}
+            (Err(why), planned) => prop_assert_eq!(planned.err(), Some(why), "it is refused for the same"),
         }
     }
 }

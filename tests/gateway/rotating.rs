@@ -122,6 +122,47 @@ async fn a_file_of_one_clients_that_is_gone_takes_nothing_from_the_others() {
     world.end().await;
 }
 
+/// The dearer route is the first, so that it decides what is held for as long as it is there.
+#[tokio::test]
+async fn what_is_estimated_explained_and_held_leaves_out_whoever_has_the_model_no_more() {
+    let dear = openai("first", "").replacen("price = \"0.10\"", "price = \"0.50\"", 1);
+    let ended = openai("ended", "").replacen("as = \"sora-2\"", "as = \"sora-2\"\nsunset = 2020-01-01", 1);
+    let world = World::start(&[dear, cometapi("comet", ""), ended, tenant("acme", "show_route = true")]).await;
+    let acme = world.tenant("acme");
+    let told = async |seconds: &str| {
+        let wish = json!({ "prompt": "a whale", "seconds": seconds });
+        let estimate = acme.client.post("/v1/videos/estimate", &wish).await;
+        let explained = world.operator().get(&format!("/api/explain?tenant=acme&seconds={seconds}")).await.ok().json();
+        (estimate, explained, wish)
+    };
+    let (estimate, explained, wish) = told("8").await;
+    assert_eq!([&estimate.ok().json()["ceiling_microusd"], &explained["held_microusd"]], [4_000_000, 4_000_000]);
+
+    world.misbehave(withdrawn([Dialect::Openai]));
+    assert_eq!(acme.made(&wish).await["route"], "comet");
+    let (estimate, explained, wish) = told("8").await;
+    let estimate = estimate.ok().json();
+    assert_eq!([&estimate["price_microusd"], &estimate["ceiling_microusd"], &explained["held_microusd"]], [800_000; 3], "{estimate}");
+    let line = |route: &str| explained["routes"].as_array().unwrap().iter().find(|line| line["route"] == *route).unwrap().clone();
+    assert_eq!(line("first")["why_not"], "does not have the model any more");
+    assert_eq!(line("ended")["why_not"], "offered sora-2 until 2020-01-01 and no longer");
+    assert_eq!(explained["live"]["order"], json!(["comet"]));
+    let made = acme.made(&wish).await;
+    let held = world.number(&format!("SELECT ceiling_microusd FROM jobs WHERE id = '{}'", made["id"].as_str().unwrap()));
+    assert_eq!(held, 800_000);
+
+    world.misbehave(withdrawn([Dialect::Openai, Dialect::Cometapi]));
+    let refused = acme.wish(&wish).await.refusal();
+    let (estimate, explained, _) = told("8").await;
+    assert_eq!((refused.as_str(), estimate.refusal()), ("404 model_not_found model", refused.clone()));
+    assert_eq!(
+        (&explained["told"]["status"], &explained["told"]["code"], &explained["held"]),
+        (&json!(404), &json!("model_not_found"), &Value::Null)
+    );
+    assert!(explained["refusal"].as_str().unwrap().contains("nobody who may make it has sora-2 any more"), "{explained}");
+    world.end().await;
+}
+
 #[tokio::test]
 async fn where_nobody_has_it_the_client_is_told_so_and_nothing_is_held() {
     let world = World::start(&two_dialects()).await;

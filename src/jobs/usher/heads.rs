@@ -84,10 +84,8 @@ pub fn planned(gw: &Gateway, policy: &Policy, head: &InLine) -> Option<Plan> {
         .inspect_err(|why| warn!(job.id = %job.id, %why, "it waits until its time is up"))
         .ok()?;
     let planned =
-        plan(policy, tenant, &parts.wish, ties.pin.as_ref(), Moment::of(gw.clock.now()).drawing(job.id.seed()).seeing(&gw.traffic));
+        plan(policy, tenant, &parts.wish, ties.pin.as_ref(), Moment::of(gw.clock.now()).drawing(job.id.seed()).seeing(&gw.seen()));
     let mut planned = planned.inspect_err(|why| debug!(job.id = %job.id, ?why, "nobody may make it at present")).ok()?;
-    let model = planned.model.clone();
-    planned.pass_over(|candidate| gw.health.is_gone(&candidate.route, &model).then(|| "does not have the model any more".to_owned()));
     planned.pass_over(|candidate| (candidate.price > job.ceiling).then(|| format!("costs more than the {} held", job.ceiling)));
     planned.pass_over(|candidate| {
         let elsewhere = ties.lives_on.as_ref().filter(|name| **name != candidate.route.name);
