@@ -74,7 +74,7 @@ fn route(name: &str, enabled: bool) -> (RouteName, Arc<Route>) {
         simulated: true,
         speed: 1,
         endpoint: Endpoint { base_url: "http://127.0.0.1:1".into(), credential: Credential::None },
-        account: AccountId::new("address-credential"),
+        account: AccountId::new("0123456789abcdef-fedcba9876543210"),
         enabled,
         drain: false,
         region: Some("eu".into()),

@@ -309,7 +309,7 @@ impl Wish {
         Self {
             tenant: "acme",
             route: "north",
-            account: "address-credential",
+            account: "0123456789abcdef-fedcba9876543210",
             ceiling: 800_000,
             price: 800_000,
             period: Period::total(),

@@ -131,7 +131,8 @@ pub trait Store: Send + Sync {
     /// upstream may turn out to have made them. Those that count as spent have a cost. Oldest first.
     async fn let_go(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Arc<Job>>, StoreError>;
 
-    /// Which of these upstream ids already belong to an attempt there, or to one on this route whose account is not known.
+    /// Which of these upstream ids already belong to an attempt on this route that was sent to the same address, with
+    /// whatever credential, or whose account is not known.
     async fn known_upstream_ids(&self, home: &Home, ids: &[String]) -> Result<HashSet<String>, StoreError>;
 
     /// The jobs whose latest attempt is there and is one of these ids, open or ended, in any order.

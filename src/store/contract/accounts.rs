@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use super::{NOON, Wish, World, route};
 use crate::id::Home;
-use crate::job::{Event, State};
-use crate::store::{Facts, Inhabited, OpenError};
+use crate::job::{Event, State, step};
+use crate::store::{ApplyError, Facts, Inhabited, OpenError};
 
 fn former() -> Wish {
-    Wish { account: "one-old", ..Wish::plain() }
+    Wish { account: "1111111111111111-old", ..Wish::plain() }
 }
 
 fn present() -> Wish {
-    Wish { account: "other-new", ..Wish::plain() }
+    Wish { account: "2222222222222222-new", ..Wish::plain() }
 }
 
 /// Every attempt says to which account it was sent, and so does its job.
 pub async fn written_down(world: World) {
     let job = world.open(&former()).await.unwrap();
-    assert_eq!(job.account.as_ref().map(|account| account.as_str()), Some("one-old"));
+    assert_eq!(job.account.as_ref().map(|account| account.as_str()), Some("1111111111111111-old"));
     let job = world.see(&job, Event::TurnedAway).await;
     let job = world.store.open_attempt(&job, present().attempt()).await.unwrap();
     let job = world.see(&job, Event::Accepted).await;
@@ -56,10 +56,17 @@ pub async fn same_id(world: World) {
         assert_eq!(world.store.of_upstream(&wish.home(), &ids).await, Ok(vec![job.clone()]));
         assert!(world.store.known_upstream_ids(&wish.home(), &ids).await.unwrap().contains("up-1"));
     }
-    let third = Wish { account: "third-new", ..Wish::plain() }.home();
+    let third = Wish { account: "3333333333333333-new", ..Wish::plain() }.home();
     assert!(world.store.known_upstream_ids(&third, &ids).await.unwrap().is_empty());
     let whoever = Home { account: None, ..third };
     assert!(world.store.known_upstream_ids(&whoever, &ids).await.unwrap().contains("up-1"));
+    let fresh_key = Wish { account: "1111111111111111-new", ..Wish::plain() };
+    assert!(world.store.known_upstream_ids(&fresh_key.home(), &ids).await.unwrap().contains("up-1"));
+    let again = world.open(&fresh_key).await.unwrap();
+    let accept = step(again.state, Event::Accepted).unwrap();
+    let facts = Facts { upstream_id: Some("up-1".to_owned()), ..Facts::default() };
+    let taken = world.store.apply(&again, accept, facts, NOON).await;
+    assert_eq!(taken, Err(ApplyError::Duplicate("up-1".to_owned())), "at one address it is one job, whatever the key");
     assert_eq!(world.store.hasten(&old.route, "up-1", NOON).await, Ok(true));
 }
 

@@ -165,7 +165,7 @@ fn wish(who: usize, at: usize, in_month: usize, ceiling: i64, price: i64) -> Wis
     Wish {
         tenant: TENANTS[who],
         route: ROUTES[at],
-        account: "address-credential",
+        account: "0123456789abcdef-fedcba9876543210",
         ceiling,
         price,
         period: month(MONTHS[in_month]),

@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0008_payers", include_str!("0008_payers.sql")),
     ("0009_waited", include_str!("0009_waited.sql")),
     ("0010_accounts", include_str!("0010_accounts.sql")),
+    ("0011_addresses", include_str!("0011_addresses.sql")),
 ];
 
 /// The advisory lock that gateways take turns by: `Fgat`.

@@ -89,11 +89,12 @@ fn shared(rows: impl Iterator<Item = Result<Job, Error>>) -> Result<Vec<Arc<Job>
 
 /// See [`crate::store::Store::known_upstream_ids`].
 pub(super) fn known_upstream_ids(conn: &Connection, home: &Home, ids: Vec<String>) -> Result<HashSet<String>, Error> {
-    let sql = "SELECT 1 FROM attempts WHERE route = ?1 AND upstream_id = ?2 AND (account IS NULL OR ?3 IS NULL OR account = ?3)";
+    let sql =
+        "SELECT 1 FROM attempts WHERE route = ?1 AND upstream_id = ?2 AND (account IS NULL OR ?3 IS NULL OR substr(account, 1, 16) = ?3)";
     let mut attempt = conn.prepare_cached(sql)?;
     let mut known = HashSet::new();
     for id in ids {
-        if attempt.exists(params![home.route.as_str(), id, home.account.as_ref().map(AccountId::as_str)])? {
+        if attempt.exists(params![home.route.as_str(), id, home.account.as_ref().map(AccountId::address)])? {
             known.insert(id);
         }
     }
