@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::accounts::Accounts;
 use crate::archive::Archive;
 use crate::callback::Callbacks;
 use crate::certificates::Certificates;
@@ -89,6 +90,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     if settings.reconcile_only {
         store.reconcile_only().await?;
     }
+    let accounts = Accounts::default();
     let reconciling = Reconciling::new(store.reconciling().await?);
     let halting = Halting::start(policy.server.halt, &*store).await?;
     let key = store.signing_key().await?;
@@ -107,8 +109,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         certificates,
         store,
         emergency,
-        upstream: Upstream::new(reconciling.clone(), halting.clone()),
+        upstream: Upstream::new(reconciling.clone(), halting.clone(), accounts.clone()),
         reconciling,
+        accounts,
         halting,
         simulator: OnceCell::new(),
         archive: Archive::default(),

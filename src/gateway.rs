@@ -9,6 +9,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accounts::Accounts;
 use crate::archive::Archive;
 use crate::callback::Callbacks;
 use crate::certificates::Certificates;
@@ -56,6 +57,8 @@ pub struct Gateway {
     pub health: Health,
     /// How long clips take on each route, and how busy each is.
     pub traffic: Traffic,
+    /// By which route an attempt's own account can be asked.
+    pub accounts: Accounts,
     /// Whether nothing may be bought at present.
     pub reconciling: Reconciling,
     /// Whether an operator has stopped all buying.

@@ -24,6 +24,7 @@ use crate::metrics::WebhookOutcome;
 use crate::policy::Route;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
+use crate::secret::Secret;
 use crate::signature::{self, Signed};
 use crate::store::StoreError;
 
@@ -61,11 +62,16 @@ pub async fn hook(gw: &Arc<Gateway>, path: &str, request: Request<Incoming>) -> 
 
 async fn signed(gw: &Arc<Gateway>, route: &str, request: Request<Incoming>) -> Result<WebhookOutcome, Refusal> {
     let policy = gw.policy.snapshot();
+    let route = policy.routes.get(route).ok_or(Refusal::NoSuchPath)?;
+    // Of former accounts too: their clips are still being made.
+    let secrets: Vec<Secret> = policy.all_of(&route.name).flat_map(|route| &route.webhook_secrets).cloned().collect();
     // A route without a secret takes no callbacks: nobody could tell a true one.
-    let route = policy.routes.get(route).filter(|route| !route.webhook_secrets.is_empty()).ok_or(Refusal::NoSuchPath)?;
+    if secrets.is_empty() {
+        return Err(Refusal::NoSuchPath);
+    }
     let Some(_seat) = gw.doorbells.sit(&route.name) else { return Ok(WebhookOutcome::Excess) };
     let (head, body) = read_body(request).await?;
-    hear(gw, route, &head, &body).await
+    hear(gw, route, &secrets, &head, &body).await
 }
 
 /// The headers and the whole body, if it comes in time and is none too large.
@@ -76,10 +82,10 @@ async fn read_body(request: Request<Incoming>) -> Result<(HeaderMap, Bytes), Ref
     Ok((head.headers, body))
 }
 
-async fn hear(gw: &Arc<Gateway>, route: &Route, headers: &HeaderMap, body: &[u8]) -> Result<WebhookOutcome, Refusal> {
+async fn hear(gw: &Arc<Gateway>, route: &Route, secrets: &[Secret], headers: &HeaderMap, body: &[u8]) -> Result<WebhookOutcome, Refusal> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signed = Signed { id: header("webhook-id"), timestamp: header("webhook-timestamp"), signatures: header("webhook-signature"), body };
-    if !signature::is_good(&signed, &route.webhook_secrets, gw.clock.machine()) {
+    if !signature::is_good(&signed, secrets, gw.clock.machine()) {
         return Ok(WebhookOutcome::BadSignature);
     }
     let Some(heard) = gw.doorbells.hear(&route.name, signed.id) else { return Ok(WebhookOutcome::Repeated) };

@@ -46,6 +46,7 @@ mod hall;
 mod health;
 mod traffic;
 mod reconciling;
+mod accounts;
 mod halting;
 mod probes;
 mod metrics;

@@ -1,7 +1,7 @@
 //! Rate limits: requests per minute, by tenant and by route, paid and free ones apart, and callbacks.
 //!
 //! Jobs in flight are not counted here: those are rows, counted by the store, so that they survive a
-//! restart. A cell outlives every reload that leaves its quota alone. Knows only authenticated tenants
+//! restart. A cell outlives every reload that leaves its quota and its route's account alone. Knows only authenticated tenants
 //! and routes of the policy, so the maps are bounded by the file.
 
 mod pace;
@@ -17,7 +17,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use crate::id::{RouteName, TenantName};
+use crate::id::{Home, RouteName, TenantName};
 use crate::policy::{Policy, Route, Tenant};
 use pace::Pace;
 
@@ -53,8 +53,8 @@ pub struct Room {
 #[derive(Debug, Default)]
 pub struct Limits {
     tenants: Cells<TenantName>,
-    routes: Cells<RouteName>,
-    questions: Mutex<HashMap<RouteName, Pace>>,
+    routes: Cells<Home>,
+    questions: Mutex<HashMap<Home, Pace>>,
     callbacks: Mutex<HashMap<RouteName, Pace>>,
 }
 
@@ -67,7 +67,7 @@ impl Limits {
     /// Counts one create on a route.
     pub fn take(&self, route: &Route) -> Result<(), Limited> {
         match route.limits.rpm {
-            Some(rpm) => self.routes.take(&route.name, rpm).map(|_| ()),
+            Some(rpm) => self.routes.take(&route.home(), rpm).map(|_| ()),
             None => Ok(()),
         }
     }
@@ -79,7 +79,7 @@ impl Limits {
 
     /// Likewise on a route.
     pub fn room_of_route(&self, route: &Route) -> Option<Room> {
-        route.limits.rpm.map(|rpm| self.routes.room(&route.name, rpm))
+        route.limits.rpm.map(|rpm| self.routes.room(&route.home(), rpm))
     }
 
     /// Counts up to `wanted` questions to a route that cost nothing; answers how many may be asked now.
@@ -106,7 +106,7 @@ impl Limits {
 
     fn pace<T>(&self, route: &Route, act: impl FnOnce(&mut Pace) -> T) -> T {
         let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = questions.entry(route.name.clone()).or_insert_with(|| Pace::new(route.poll.rate, Instant::now()));
+        let pace = questions.entry(route.home()).or_insert_with(|| Pace::new(route.poll.rate, Instant::now()));
         if pace.rate() != route.poll.rate {
             *pace = Pace::new(route.poll.rate, Instant::now());
         }
@@ -116,10 +116,10 @@ impl Limits {
     /// Forgets whom the policy does not know any more.
     pub fn retain(&self, policy: &Policy) {
         self.tenants.retain(|name| policy.tenants.contains_key(name));
-        self.routes.retain(|name| policy.routes.contains_key(name));
+        self.routes.retain(|home| policy.routes.get(&home.route).is_some_and(|route| Some(&route.account) == home.account.as_ref()));
         // Jobs on a retired route are asked about to their end.
         let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
-        questions.retain(|name, _| policy.route_of(name).is_some());
+        questions.retain(|home, _| policy.all_of(&home.route).any(|route| Some(&route.account) == home.account.as_ref()));
         self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| policy.route_of(name).is_some());
     }
 }

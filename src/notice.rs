@@ -74,11 +74,13 @@ pub enum Kind {
     KeyRefused,
     /// A provider says that it does not have a model any more.
     ModelGone,
+    /// Jobs are in an account that no route is of any more, and are not asked about.
+    FormerAccount,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::VideoCompleted,
         Self::VideoFailed,
         Self::BudgetWarning,
@@ -88,6 +90,7 @@ impl Kind {
         Self::Overrun,
         Self::KeyRefused,
         Self::ModelGone,
+        Self::FormerAccount,
     ];
 
     /// The event's `type`, and what columns and metrics write.
@@ -102,6 +105,7 @@ impl Kind {
             Self::Overrun => "alert.overrun",
             Self::KeyRefused => "alert.key_refused",
             Self::ModelGone => "alert.model_gone",
+            Self::FormerAccount => "alert.former_account",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Operation: following the policy's file, and the simulator that a policy may ask for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,10 +13,11 @@ use tracing::{debug, error, info, warn};
 use crate::budget::Account;
 use crate::certificates;
 use crate::gateway::Gateway;
-use crate::id::RouteName;
-use crate::policy::{Choose, Policy, StoreUrl};
+use crate::id::{AccountId, RouteName};
+use crate::policy::{Choose, Policy, Route, StoreUrl};
 use crate::reload::{self, Looked};
 use crate::simulator;
+use crate::store::Inhabited;
 use crate::traffic::COUNTED_EVERY;
 
 /// Follows the policy's file until the gateway stops.
@@ -93,24 +94,58 @@ async fn look_at_certificates(gw: &Arc<Gateway>, anyway: bool) -> Vec<String> {
 }
 
 async fn look(gw: &Arc<Gateway>, anyway: bool) -> Looked {
+    // No more of the policy than that: it is let go where it was made.
+    let before = accounts(&gw.policy.snapshot());
     let looking = gw.clone();
     let (answer, looked) = oneshot::channel();
     gw.reloader.give(move || {
         let _ = answer.send(looking.reloader.look(&looking.policy, looking.clock.now(), anyway));
     });
-    let looked = match looked.await {
+    let mut looked = match looked.await {
         Ok(looked) => looked,
         Err(died) => Looked::Refused(format!("reading the file failed: {died}")),
     };
-    match &looked {
+    match &mut looked {
         Looked::Same => {}
-        Looked::Swapped(changes) => swapped(gw, changes).await,
+        Looked::Swapped(changes) => {
+            let moved = moved(gw, &before).await;
+            gw.reloader.tell(&moved);
+            changes.extend(moved);
+            swapped(gw, changes).await;
+        }
         Looked::Refused(why) => {
             gw.metrics.policy_refused();
             error!("the policy file is refused and the last good one stays in force:\n{why}");
         }
     }
     looked
+}
+
+/// Which account each route has.
+fn accounts(policy: &Policy) -> BTreeMap<RouteName, AccountId> {
+    policy.routes.values().map(|route| (route.name.clone(), route.account.clone())).collect()
+}
+
+/// What a reload has to say of routes that have another account now.
+async fn moved(gw: &Gateway, before: &BTreeMap<RouteName, AccountId>) -> Vec<String> {
+    let policy = gw.policy.snapshot();
+    let is_moved = |route: &&Arc<Route>| before.get(&route.name).is_some_and(|before| *before != route.account);
+    let moved: Vec<_> = policy.routes.values().filter(is_moved).collect();
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    let inhabited = gw.store.inhabited().await.ok();
+    let told = moved.into_iter().map(|route| {
+        let former = |left: &&Inhabited| left.home.route == route.name && !route.is_at(&left.home);
+        let open = inhabited.as_ref().map(|inhabited| inhabited.iter().filter(former).map(|left| left.jobs).sum::<u64>());
+        let stay = match open {
+            Some(1) => "1 open job stays".to_owned(),
+            Some(open) => format!("{open} open jobs stay"),
+            None => "open jobs stay".to_owned(),
+        };
+        format!("routes.{}: account changed; {stay} with the former", route.name)
+    });
+    told.collect()
 }
 
 /// Tells everybody who keeps something by route or tenant.
@@ -140,6 +175,7 @@ fn tell(gw: &Gateway, policy: &Policy) {
     gw.doorbells.retain(|route| policy.route_of(route).is_some());
     gw.hall.retain(|route| policy.routes.contains_key(route));
     gw.health.retain(policy);
+    gw.accounts.retain(policy);
     gw.traffic.retain(|route| policy.route_of(route).is_some());
     gw.metrics.policy_loaded(policy, gw.clock.now());
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ModelName, RouteName};
+use crate::id::{AccountId, Home, ModelName, RouteName};
 use crate::plan::{Pin, Plan};
 use crate::video::{Extras, MediaType, Origin, Reference, Source, Upload, Wish};
 
@@ -26,7 +26,7 @@ pub struct Ties {
     /// Where the clip is that it is made from.
     pub pin: Option<Pin>,
     /// Where its characters live.
-    pub lives_on: Option<RouteName>,
+    pub lives_on: Option<Home>,
 }
 
 /// The text is no order that was put away.
@@ -78,13 +78,15 @@ pub fn put_away(parts: &Parts, ties: &Ties) -> (String, Option<Upload>) {
         upstream_source: parts.source.clone(),
         upstream_characters: parts.characters.clone(),
         pin: ties.pin.as_ref().map(|pin| AwayPin {
-            route: pin.route.to_string(),
+            route: pin.home.route.to_string(),
+            account: pin.home.account.as_ref().map(AccountId::to_string),
             model: pin.model.to_string(),
             seconds: pin.seconds.to_string(),
             size: pin.size.to_string(),
             residency: pin.residency.clone(),
         }),
-        lives_on: ties.lives_on.as_ref().map(RouteName::to_string),
+        lives_on: ties.lives_on.as_ref().map(|home| home.route.to_string()),
+        lives_in: ties.lives_on.as_ref().and_then(|home| home.account.as_ref()).map(AccountId::to_string),
     };
     // Strings and numbers: it has no way to fail.
     (serde_json::to_string(&away).unwrap_or_default(), upload)
@@ -136,14 +138,16 @@ pub fn take_out(text: &str, prompt: &str, extras: &Extras, file: bytes::Bytes) -
     };
     let pin = away.pin.map(|pin| {
         Ok(Pin {
-            route: RouteName::new(pin.route),
+            home: Home { route: RouteName::new(pin.route), account: pin.account.map(AccountId::new) },
             model: ModelName::new(pin.model),
             seconds: read(&pin.seconds)?,
             size: read(&pin.size)?,
             residency: pin.residency,
         })
     });
-    let ties = Ties { pin: pin.transpose()?, lives_on: away.lives_on.map(RouteName::new) };
+    let account = away.lives_in.map(AccountId::new);
+    let lives_on = away.lives_on.map(|route| Home { route: RouteName::new(route), account });
+    let ties = Ties { pin: pin.transpose()?, lives_on };
     Ok((Parts { wish, source: away.upstream_source, characters: away.upstream_characters }, ties))
 }
 
@@ -179,6 +183,8 @@ struct Away {
     pin: Option<AwayPin>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lives_on: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lives_in: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -202,6 +208,8 @@ enum Picture {
 #[serde(deny_unknown_fields)]
 struct AwayPin {
     route: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
     model: String,
     seconds: String,
     size: String,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::clock::Timestamp;
-use crate::id::{ModelName, RouteName};
+use crate::id::{Home, ModelName, RouteName};
 use crate::money::MicroUsd;
 use crate::policy::rules::Traits;
 use crate::policy::{Choose, Offer, Policy, Route, Tenant};
@@ -99,8 +99,8 @@ impl fmt::Display for PassedOver {
 /// Where a job's source is: what is made from it has to be made there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// The source's route.
-    pub route: RouteName,
+    /// The route of the account that has the source, or what that was if no route is of it any more.
+    pub home: Home,
     /// The source's public model.
     pub model: ModelName,
     /// The source's length.
@@ -332,9 +332,14 @@ impl<'a> Lane<'a> {
 
     /// The one route where the source is. Rules say where work starts; this one has started.
     fn pinned(policy: &'a Policy, pin: &'a Pin) -> Result<Self, NoPlan> {
-        let Some(route) = policy.routes.get(&pin.route) else {
-            let why = "has the clip that this one is made from, and is no longer in the policy".into();
-            let passed_over = vec![PassedOver { route: pin.route.clone(), why }];
+        let present = policy.routes.get(&pin.home.route);
+        let of_that_account = |route: &&Arc<Route>| pin.home.account.as_ref().is_none_or(|account| *account == route.account);
+        let Some(route) = present.filter(of_that_account) else {
+            let why = match present {
+                Some(_) => "has another account than the one that made the clip which this one is made from",
+                None => "has the clip that this one is made from, and is no longer in the policy",
+            };
+            let passed_over = vec![PassedOver { route: pin.home.route.clone(), why: why.into() }];
             return Err(NoPlan::NoRoute { rule: None, passed_over, may_return: false });
         };
         let bound = pin.residency.as_deref().map(|region| Bound { region, whose: Whose::Source });

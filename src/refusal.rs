@@ -127,6 +127,8 @@ pub enum Refusal {
         /// When to come back.
         wait: Duration,
     },
+    /// The clip is in a provider's account that no route is of any more.
+    FormerAccount,
     /// An upstream did not answer something free.
     Upstream,
     /// Money cannot be held, or the books cannot be read.
@@ -199,7 +201,7 @@ impl Refusal {
             Self::RoutesFull { .. } => Counted::RoutesFull,
             Self::LineFull { .. } => Counted::QueueFull,
             Self::NoRoute { .. } | Self::ModelGone { .. } => Counted::Exhausted,
-            Self::Rejected(_) | Self::Upstream => Counted::Upstream,
+            Self::Rejected(_) | Self::Upstream | Self::FormerAccount => Counted::Upstream,
             Self::Unavailable(_) | Self::Internal => Counted::Store,
             Self::Reconciling | Self::Halted(_) => Counted::Halted,
             Self::Stopping | Self::Overloaded => Counted::Stopping,

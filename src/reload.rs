@@ -9,7 +9,7 @@
 mod glimpse;
 mod thread;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -101,6 +101,11 @@ impl Reloader {
         Ok((Self { path: path.to_owned(), state: Mutex::new(state), thread }, policy))
     }
 
+    /// Adds to what the latest reload changed.
+    pub fn tell(&self, changes: &[String]) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).changes.extend_from_slice(changes);
+    }
+
     /// The latest reload.
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -154,10 +159,27 @@ impl Reloader {
     }
 }
 
-/// Routes that only earlier files had: jobs that they took are followed to their end.
-fn retired(old: &Policy, new: &Policy) -> BTreeMap<RouteName, Arc<Route>> {
-    let gone = old.retired.iter().chain(&old.routes).filter(|(name, _)| !new.routes.contains_key(*name));
-    gone.map(|(name, route)| (name.clone(), route.clone())).collect()
+/// Former accounts of one name that are remembered.
+const FORMERS_MAX: usize = 16;
+
+/// Routes that only earlier files had, or had with another account: jobs that they took are followed to their end with what
+/// they were submitted with.
+fn retired(old: &Policy, new: &Policy) -> BTreeMap<RouteName, Vec<Arc<Route>>> {
+    let mut retired: BTreeMap<RouteName, Vec<Arc<Route>>> = BTreeMap::new();
+    let names: BTreeSet<&RouteName> = old.routes.keys().chain(old.retired.keys()).collect();
+    for name in names {
+        let present = new.routes.get(name).map(|route| &route.account);
+        let mut formers: Vec<Arc<Route>> = Vec::new();
+        for route in old.all_of(name).filter(|route| Some(&route.account) != present) {
+            if formers.len() < FORMERS_MAX && !formers.iter().any(|known| known.account == route.account) {
+                formers.push(route.clone());
+            }
+        }
+        if !formers.is_empty() {
+            retired.insert(name.clone(), formers);
+        }
+    }
+    retired
 }
 
 /// What a reload changed, for the log: what the file says otherwise, and what follows from it that a reader might not see.

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
-use http::{Response, Uri};
+use http::{Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -34,6 +34,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 
+use crate::accounts::Accounts;
 use crate::halting::Halting;
 use crate::id::AttemptId;
 use crate::policy::Route;
@@ -77,6 +78,7 @@ pub struct Upstream {
     simulator: OnceLock<Endpoint>,
     reconciling: Reconciling,
     halting: Halting,
+    accounts: Accounts,
 }
 
 /// Why there are no bytes.
@@ -90,7 +92,7 @@ pub enum DownloadError {
 
 impl Upstream {
     /// Builds the pools. Nothing is paid for while the books are being reconciled, or while buying is halted.
-    pub fn new(reconciling: Reconciling, halting: Halting) -> Self {
+    pub fn new(reconciling: Reconciling, halting: Halting, accounts: Accounts) -> Self {
         Self {
             free: pool(tls().enable_all_versions().wrap_connector(plain(HttpConnector::new()))),
             content: pool(tls().enable_http1().wrap_connector(plain(HttpConnector::new()))),
@@ -101,6 +103,7 @@ impl Upstream {
             simulator: OnceLock::new(),
             reconciling,
             halting,
+            accounts,
         }
     }
 
@@ -170,6 +173,11 @@ impl Upstream {
         if matches!(answer, Err(AskError::Credential)) {
             self.distrust(endpoint).await;
         }
+        match &answer {
+            Err(AskError::Credential) => self.accounts.heard(&route.account, true),
+            Ok(_) | Err(AskError::NotFound) => self.accounts.heard(&route.account, false),
+            Err(_) => {}
+        }
         Some(answer)
     }
 
@@ -216,6 +224,7 @@ impl Upstream {
         let Download { request, foreign } =
             route.provider.content(endpoint, &proof, job, variant, range).map_err(|why| DownloadError::Unsupported(why.0))?;
         let request = request.map(Full::new);
+        let is_shown = !foreign;
         let sent = if foreign {
             address::allowed(request.uri(), &route.content_hosts).map_err(failed)?;
             self.foreign.request(request)
@@ -223,7 +232,12 @@ impl Upstream {
             self.content.request(request)
         };
         match tokio::time::timeout(CONTENT_HEAD_TIMEOUT, sent).await {
-            Ok(Ok(reply)) => Ok(reply),
+            Ok(Ok(reply)) => {
+                if is_shown && matches!(reply.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                    self.accounts.heard(&route.account, true);
+                }
+                Ok(reply)
+            }
             Ok(Err(error)) => Err(failed(chain(&error))),
             Err(_) => Err(failed("no answer in time".to_owned())),
         }

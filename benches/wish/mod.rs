@@ -43,7 +43,7 @@ pub fn wish(clock: &Clock) -> (NewJob, NewAttempt) {
     let attempt = NewAttempt {
         id: AttemptId::mint(),
         route: route.clone(),
-        account: AccountId::new("address-credential"),
+        account: AccountId::new("0123456789abcdef-fedcba9876543210"),
         upstream_model: "sora-2".to_owned(),
         seconds: Seconds::DEFAULT,
         size: Size::DEFAULT,

@@ -175,6 +175,10 @@ async fn used(
     let left_of_cap = booking.cap.map(|cap| used.and_then(|used| cap.minus(used)).unwrap_or(MicroUsd::ZERO));
     let in_flight = match booking.account {
         Account::Gateway => None,
+        // What is in an account that the route had before takes none of its places.
+        Account::Route(ref name) if let Some(route) = gw.policy.snapshot().routes.get(name) => {
+            Some(gw.store.places_taken_in(&route.home()).await?)
+        }
         _ => Some(gw.store.places_taken(&booking.account).await?),
     };
     Ok(Used {

@@ -20,11 +20,12 @@ use tracing::warn;
 
 use super::archived::archived;
 use super::intake::Caller;
+use crate::accounts::Way;
 use crate::gateway::Gateway;
 use crate::id::{JobId, TenantName};
 use crate::job::State;
 use crate::metrics::UpstreamCall;
-use crate::policy::Policy;
+use crate::policy::{Policy, Route};
 use crate::provider::{Handle, Variant};
 use crate::refusal::Refusal;
 use crate::reply::{Body, BodyError, Reply};
@@ -52,12 +53,23 @@ pub async fn content(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id:
         return Ok(reply);
     }
     let upstream_id = job.upstream_id.as_deref().ok_or(Refusal::Expired)?;
-    let route = policy.route_of(&job.route).ok_or(Refusal::Expired)?;
     let handle = Handle { upstream_id, result_url: job.result_url.as_deref() };
-    let asked = Instant::now();
-    let answer = gw.upstream.download(route, handle, variant, range(headers)).await;
-    gw.metrics.upstream(&route.name, UpstreamCall::Content, asked.elapsed());
+    let mut way = way(gw, &policy, &job)?;
+    let mut answer = fetch(gw, way.route(), handle, variant, range(headers)).await;
+    if answer.as_ref().is_ok_and(|reply| matches!(reply.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) {
+        // A former key that is revoked: the present one may be of the same account.
+        let next = self::way(gw, &policy, &job)?;
+        if next.route().account != way.route().account {
+            answer = fetch(gw, next.route(), handle, variant, range(headers)).await;
+            way = next;
+        }
+    }
+    let route = way.route();
     match answer {
+        // Another account would not know it either.
+        Ok(reply) if way.own().is_none() && matches!(reply.status(), StatusCode::NOT_FOUND | StatusCode::GONE) => {
+            Err(Refusal::FormerAccount)
+        }
         Ok(reply) => pass_on(reply, &job, variant),
         Err(DownloadError::Unsupported(what)) => Err(Refusal::Unsupported(what)),
         Err(DownloadError::Failed(why)) => {
@@ -65,6 +77,25 @@ pub async fn content(gw: &Gateway, headers: &HeaderMap, query: Option<&str>, id:
             Err(Refusal::Upstream)
         }
     }
+}
+
+/// How the account that made a clip can be asked for it.
+fn way(gw: &Gateway, policy: &Policy, job: &Job) -> Result<Way, Refusal> {
+    let gone = || if policy.route_of(&job.route).is_some() { Refusal::FormerAccount } else { Refusal::Expired };
+    gw.accounts.way(policy, &job.home()).ok_or_else(gone)
+}
+
+async fn fetch(
+    gw: &Gateway,
+    route: &Route,
+    handle: Handle<'_>,
+    variant: Variant,
+    range: Option<&str>,
+) -> Result<Response<Incoming>, DownloadError> {
+    let asked = Instant::now();
+    let answer = gw.upstream.download(route, handle, variant, range).await;
+    gw.metrics.upstream(&route.name, UpstreamCall::Content, asked.elapsed());
+    answer
 }
 
 /// Whose content may be read: the key's tenant, or the tenant that a valid link names.

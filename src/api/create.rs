@@ -18,17 +18,18 @@ use super::caps;
 use super::doorstep;
 use super::guarding;
 use super::intake::{self, Caller};
+use super::pinning;
 use super::resend::{Earlier, Sending};
 use super::view;
 use crate::clock::Timestamp;
 use crate::dispatch::{Order, Subject, dispatch};
 use crate::gateway::Gateway;
-use crate::id::{JobId, RouteName};
+use crate::id::{Home, JobId};
 use crate::job::State;
 use crate::limits::Passed;
 use crate::money::MicroUsd;
 use crate::order::{Parts, Ties};
-use crate::plan::{InOrder, Moment, Pin, Plan, Reasons, may_process, offered, plan};
+use crate::plan::{InOrder, Moment, Plan, Reasons, may_process, offered, plan};
 use crate::policy::Queue;
 use crate::price;
 use crate::refusal::Refusal;
@@ -181,10 +182,14 @@ async fn order(
     let (id, at) = (reserved.as_ref().map_or_else(JobId::mint, |job| job.id), gw.clock.now());
     let source = source(gw, caller, &wish).await?;
     let (characters, lives_on) = characters(gw, caller, &wish).await?;
-    let pin = source.as_deref().map(pin);
+    let pin = match source.as_deref() {
+        Some(job) => Some(pinning::pin(gw, &caller.policy, job).await),
+        None => None,
+    };
     let mut plan = plan(&caller.policy, &caller.tenant, &wish, pin.as_ref(), Moment::of(at).drawing(id.seed()).seeing(&gw.seen()))?;
-    if let Some(route) = &lives_on {
-        plan.pass_over(|candidate| (candidate.route.name != *route).then(|| format!("has none of the characters, which are on {route}")));
+    if let Some(home) = &lives_on {
+        let why = || format!("has none of the characters, which are on {}", home.route);
+        plan.pass_over(|candidate| (!candidate.route.is_at(home)).then(why));
     }
     let parts = Parts { source: source.and_then(|job| job.upstream_id.clone()), characters, wish };
     if let Some(job) = &reserved {
@@ -219,18 +224,13 @@ async fn source(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<Option<Arc
     if job.state == State::Completed { Ok(Some(job)) } else { Err(Refusal::NotReady) }
 }
 
-/// Where what is made from a job has to be made.
-fn pin(job: &Job) -> Pin {
-    let (route, model, residency) = (job.route.clone(), job.model.clone(), job.residency.clone());
-    Pin { route, model, seconds: job.seconds, size: job.size, residency }
-}
-
-/// The upstream's ids of a wish's characters, and the one route they all live on.
-async fn characters(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<(Vec<String>, Option<RouteName>), Refusal> {
+/// The upstream's ids of a wish's characters, and the one account they all live in.
+async fn characters(gw: &Gateway, caller: &Caller, wish: &Wish) -> Result<(Vec<String>, Option<Home>), Refusal> {
     let (mut ids, mut lives_on) = (Vec::new(), None);
     for id in &wish.characters {
         let character = gw.store.character(&caller.tenant.name, *id).await?.ok_or(Refusal::NoSuchCharacter)?;
-        if lives_on.replace(character.route.clone()).is_some_and(|other| other != character.route) {
+        let home = pinning::lives_on(gw, &caller.policy, &character).await;
+        if lives_on.replace(home.clone()).is_some_and(|other| other != home) {
             return Err(Refusal::Unsupported("These characters were made by different providers and cannot meet in one video."));
         }
         ids.push(character.upstream_id);

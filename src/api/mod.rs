@@ -21,6 +21,7 @@ pub mod models;
 pub mod read;
 pub mod remove;
 mod resend;
+mod pinning;
 mod view;
 
 pub use intake::Caller;

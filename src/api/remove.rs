@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::intake::Caller;
+use crate::accounts::Way;
 use crate::archive::Owner;
 use crate::gateway::Gateway;
 use crate::id::{JobId, TenantName};
@@ -77,7 +78,12 @@ fn delete_kept(gw: &Arc<Gateway>, caller: &Caller, job: &Job) {
 
 /// The provider's copy is asked away too, once and in the background: it expires by itself in a day.
 fn delete_upstream(gw: &Arc<Gateway>, caller: &Caller, job: Arc<Job>) {
-    let (Some(route), Some(_)) = (caller.policy.route_of(&job.route), &job.upstream_id) else { return };
+    // Nobody but the account that made it hears of it.
+    let way = gw.accounts.way(&caller.policy, &job.home());
+    let (Some(route), Some(_)) = (way.as_ref().and_then(Way::own), &job.upstream_id) else {
+        info!(job.id = %job.id, route.name = %job.route, "the provider's copy was not deleted: nothing was made, or no route is of its account any more");
+        return;
+    };
     let (gw, route) = (gw.clone(), route.clone());
     gw.clone().tasks.spawn(async move {
         let Some(upstream_id) = job.upstream_id.as_deref() else { return };

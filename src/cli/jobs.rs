@@ -2,6 +2,7 @@
 //! which only the gateway that runs can write.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::desk::DeskArgs;
 use super::table::{Align, day_and_time, table};
+use crate::accounts::REMEDY;
 use crate::boot;
-use crate::id::{JobId, TenantName};
+use crate::id::{AccountId, JobId, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
+use crate::policy::Policy;
 use crate::policy::load::Reading;
 use crate::store::Job;
 
@@ -82,7 +85,8 @@ enum CountsAs {
 /// Shows jobs; prompts are left out.
 pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
-    let store = || runtime.block_on(boot::open_books(&super::policy(&args.desk.config, Reading::Store)?));
+    let policy = || super::policy(&args.desk.config, Reading::Store);
+    let store = || runtime.block_on(boot::open_books(&policy()?));
     match &args.command {
         JobsCommand::List { tenant, state, limit } => {
             let tenant = tenant.as_ref().map(TenantName::new);
@@ -92,13 +96,13 @@ pub fn run(args: &JobsArgs) -> anyhow::Result<ExitCode> {
                 return super::print(&format!("{:#}\n", json!(jobs)));
             }
             let rows = jobs.iter().map(|job| row(job)).collect::<Vec<_>>();
-            super::print(&table(&HEAD, &rows, &[]))
+            super::print(&(table(&HEAD, &rows, &[]) + &left_behind(&policy()?, &jobs)))
         }
         JobsCommand::Show { id } => {
             let (job, attempts, entries) = runtime.block_on(store()?.job_file(*id))?.with_context(|| format!("there is no job {id}"))?;
             let attempts: Vec<_> = attempts
                 .iter()
-                .map(|a| json!({ "id": a.id, "route": a.route, "price": a.price.to_string(), "outcome": a.outcome, "upstream_id": a.upstream_id, "at_ms": a.at.as_ms() }))
+                .map(|a| json!({ "id": a.id, "route": a.route, "price": a.price.to_string(), "outcome": a.outcome, "upstream_id": a.upstream_id, "account": a.account.as_ref().map(AccountId::as_str), "at_ms": a.at.as_ms() }))
                 .collect();
             let entries: Vec<_> = entries
                 .iter()
@@ -140,6 +144,21 @@ async fn place(desk: &DeskArgs, id: JobId) -> Value {
             eprintln!("Its place in line is not known: the gateway that runs knows it, and does not answer (--admin says where it is).");
             Value::Null
         }
+    }
+}
+
+/// What is to be said of jobs that were sent to an address which no route has any more. Whether a key is another account's
+/// cannot be told without the secrets.
+fn left_behind(policy: &Policy, jobs: &[Arc<Job>]) -> String {
+    let is_with_a_provider = |job: &Job| !job.state.is_final() && !matches!(job.state, State::Reserved | State::Waiting);
+    let has = |account: &AccountId| policy.routes.values().any(|route| route.account.address() == account.address());
+    let left = jobs.iter().filter(|job| is_with_a_provider(job) && job.account.as_ref().is_some_and(|account| !has(account)));
+    match left.map(|job| job.id.to_string()).collect::<Vec<_>>() {
+        left if left.is_empty() => String::new(),
+        left => format!(
+            "\nSent to an address that no route has any more: {}.\nA gateway that ran when the file was edited still follows them; {REMEDY}.\n",
+            left.join(", ")
+        ),
     }
 }
 
@@ -195,6 +214,7 @@ fn file(job: &Job) -> Value {
         "route": job.route.as_str(),
         "upstream_model": job.upstream_model,
         "upstream_id": job.upstream_id,
+        "account": job.account.as_ref().map(AccountId::as_str),
         "ceiling": job.ceiling.to_string(),
         "cost": job.cost.map(|cost| cost.to_string()),
         "error": job.error.as_ref().map(|error| &error.code),

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::clock::Timestamp;
-use crate::id::{ModelName, RouteName};
+use crate::id::{Home, ModelName, RouteName};
 use crate::metrics::RouteState;
 use crate::policy::{Policy, Route};
 use crate::provider::Endpoint;
@@ -35,7 +35,7 @@ const TRIAL_SLACK: Duration = Duration::from_secs(60);
 
 /// What we know of every route.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<BTreeMap<RouteName, OfRoute>>);
+pub struct Health(Mutex<BTreeMap<Home, OfRoute>>);
 
 #[derive(Debug)]
 struct OfRoute {
@@ -177,8 +177,8 @@ impl Health {
     }
 
     /// The routes that did not take our key when they were last asked.
-    pub fn refusing_keys(&self) -> Vec<RouteName> {
-        self.all().iter().filter(|(_, known)| known.keyed.standing().is_some()).map(|(route, _)| route.clone()).collect()
+    pub fn refusing_keys(&self) -> Vec<Home> {
+        self.all().iter().filter(|(_, known)| known.keyed.standing().is_some()).map(|(home, _)| home.clone()).collect()
     }
 
     /// It asked to be left alone for a while.
@@ -200,17 +200,17 @@ impl Health {
     }
 
     /// A person says that it has it; whether that is news.
-    pub fn readmit(&self, route: &RouteName, model: &ModelName) -> bool {
+    pub fn readmit(&self, route: &Route, model: &ModelName) -> bool {
         let mut all = self.all();
-        all.get_mut(route).and_then(|known| known.models.get_mut(model)).is_some_and(|of| of.gone.take().is_some())
+        all.get_mut(&route.home()).and_then(|known| known.models.get_mut(model)).is_some_and(|of| of.gone.take().is_some())
     }
 
     /// Every model that is out of rotation, and where.
     pub fn all_gone(&self) -> Vec<(RouteName, ModelName)> {
         let all = self.all();
-        let gone = |(route, known): (&RouteName, &OfRoute)| {
+        let gone = |(home, known): (&Home, &OfRoute)| {
             let models = known.models.iter().filter(|(_, of)| of.gone.is_some());
-            models.map(|(model, _)| (route.clone(), model.clone())).collect::<Vec<_>>()
+            models.map(|(model, _)| (home.route.clone(), model.clone())).collect::<Vec<_>>()
         };
         all.iter().flat_map(gone).collect()
     }
@@ -218,7 +218,7 @@ impl Health {
     /// How a model stands on a route.
     pub fn standing(&self, route: &Route, model: &ModelName, now: Timestamp) -> Standing {
         let all = self.all();
-        let Some(known) = all.get(&route.name).filter(|known| known.endpoint == route.endpoint) else { return Standing::Well };
+        let Some(known) = all.get(&route.home()).filter(|known| known.endpoint == route.endpoint) else { return Standing::Well };
         let of = known.models.get(model);
         if let Some(gone) = of.and_then(|of| of.gone(route, model)) {
             return Standing::Gone { since: gone.since, status: gone.status };
@@ -244,8 +244,8 @@ impl Health {
     }
 
     /// Whether a route seems down, for any of its models.
-    pub fn is_failing(&self, route: &RouteName, now: Timestamp) -> bool {
-        self.all().get(route).is_some_and(|known| known.models.values().any(|of| of.breaker.is_failing(now)))
+    pub fn is_failing(&self, route: &Route, now: Timestamp) -> bool {
+        self.all().get(&route.home()).is_some_and(|known| known.models.values().any(|of| of.breaker.is_failing(now)))
     }
 
     /// A job is about to be submitted.
@@ -256,9 +256,9 @@ impl Health {
     }
 
     /// Whether an answer to a free question would tell something of a route.
-    pub fn wants_a_free_answer(&self, route: &RouteName, now: Timestamp) -> bool {
+    pub fn wants_a_free_answer(&self, route: &Route, now: Timestamp) -> bool {
         let wants = |of: &OfModel| of.breaker.wants_a_free_answer(now) || of.gone.as_ref().is_some_and(|gone| gone.wants_a_look(now));
-        self.all().get(route).is_some_and(|known| known.models.values().any(wants))
+        self.all().get(&route.home()).is_some_and(|known| known.models.values().any(wants))
     }
 
     /// A route answered a free question, and named its models if it has a list of them.
@@ -284,8 +284,9 @@ impl Health {
 
     /// Forgets what another policy has made irrelevant; models whose entry was changed are back in rotation.
     pub fn retain(&self, policy: &Policy) {
-        self.all().retain(|name, known| {
-            let Some(route) = policy.route_of(name).filter(|route| route.endpoint == known.endpoint) else { return false };
+        self.all().retain(|home, known| {
+            let mut routes = policy.all_of(&home.route).filter(|route| Some(&route.account) == home.account.as_ref());
+            let Some(route) = routes.find(|route| route.endpoint == known.endpoint) else { return false };
             known.models.retain(|model, of| {
                 let offer = route.models.get(model);
                 of.gone = of.gone.take().filter(|gone| Some(&gone.offer) == offer);
@@ -297,18 +298,18 @@ impl Health {
 
     fn of<T>(&self, route: &Route, model: &ModelName, read: impl FnOnce(&OfModel) -> T) -> Option<T> {
         let all = self.all();
-        all.get(&route.name).filter(|known| known.endpoint == route.endpoint)?.models.get(model).map(read)
+        all.get(&route.home()).filter(|known| known.endpoint == route.endpoint)?.models.get(model).map(read)
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<RouteName, OfRoute>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Home, OfRoute>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is known of a route, beginning with nothing.
-fn entry<'a>(all: &'a mut BTreeMap<RouteName, OfRoute>, route: &Route) -> &'a mut OfRoute {
+fn entry<'a>(all: &'a mut BTreeMap<Home, OfRoute>, route: &Route) -> &'a mut OfRoute {
     let nothing = || OfRoute { endpoint: route.endpoint.clone(), keyed: Keyed::default(), models: BTreeMap::new() };
-    let known = all.entry(route.name.clone()).or_insert_with(nothing);
+    let known = all.entry(route.home()).or_insert_with(nothing);
     if known.endpoint != route.endpoint {
         *known = nothing();
     }

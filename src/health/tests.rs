@@ -32,7 +32,7 @@ fn each_model_on_each_route_stands_by_itself() {
     assert_eq!(health.standing(&a, &model(), NOON), Standing::Resting { since: NOON, until, cause: Cause::Failures });
     assert_eq!(health.standing(&a, &ModelName::new("other"), NOON), Standing::Well);
     assert_eq!(health.standing(&b, &model(), NOON), Standing::Well);
-    assert!(health.is_asked_last(&a, &model(), NOON) && health.is_failing(&a.name, NOON));
+    assert!(health.is_asked_last(&a, &model(), NOON) && health.is_failing(&a, NOON));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_reload_forgets_what_it_changed_and_nothing_else() {
     assert_eq!(health.standing(&same, &model(), NOON), Standing::Gone { since: NOON, status: 410 });
     assert_eq!(health.standing(&moved, &model(), NOON), Standing::Well);
     assert_eq!(health.standing(&other_key, &model(), NOON).state().as_str(), "open", "it goes on failing");
-    let retired = Policy { retired: [(same.name.clone(), Arc::new(same.clone()))].into(), ..in_order(vec![elsewhere]) };
+    let retired = Policy { retired: [(same.name.clone(), vec![Arc::new(same.clone())])].into(), ..in_order(vec![elsewhere]) };
     health.retain(&retired);
     assert_eq!(health.all_gone(), [(same.name.clone(), model())], "its jobs are still asked about");
     health.retain(&in_order(vec![moved]));
@@ -67,15 +67,15 @@ fn what_is_gone_comes_back_when_it_is_listed_again_or_a_person_says_so() {
     let (health, route) = (Health::default(), route("a"));
     let listed = [sora_2().upstream_model];
     health.gone(&route, &model(), 404, NOON);
-    assert!(health.is_gone(&route, &model()) && health.wants_a_free_answer(&route.name, NOON));
+    assert!(health.is_gone(&route, &model()) && health.wants_a_free_answer(&route, NOON));
     health.free_answer(&route, Some(&listed), NOON);
-    assert!(health.is_gone(&route, &model()) && !health.wants_a_free_answer(&route.name, NOON), "it is named all along");
+    assert!(health.is_gone(&route, &model()) && !health.wants_a_free_answer(&route, NOON), "it is named all along");
     health.free_answer(&route, Some(&[]), NOON.after(Duration::from_secs(60)));
     health.free_answer(&route, Some(&listed), NOON.after(Duration::from_secs(120)));
     assert!(!health.is_gone(&route, &model()));
 
     health.gone(&route, &model(), 410, NOON);
-    assert!(health.readmit(&route.name, &model()) && !health.readmit(&route.name, &model()));
+    assert!(health.readmit(&route, &model()) && !health.readmit(&route, &model()));
     assert_eq!(health.standing(&route, &model(), NOON), Standing::Well);
 }
 

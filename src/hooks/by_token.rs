@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::read_body;
 use crate::gateway::Gateway;
-use crate::id::RouteName;
+use crate::id::{Home, RouteName};
 use crate::jobs::{Bound, Evidence, bind};
 use crate::metrics::WebhookOutcome;
 use crate::policy::Route;
@@ -34,7 +34,8 @@ struct About {
 /// `POST /hooks/{route}/{token}`
 pub async fn hear(gw: &Gateway, route: &str, token: &str, request: Request<Incoming>) -> Result<WebhookOutcome, Refusal> {
     let policy = gw.policy.snapshot();
-    let route = policy.route_of(&RouteName::new(route)).filter(|route| route.callback_url.is_some()).ok_or(Refusal::NoSuchPath)?;
+    let mut routes = policy.all_of(&RouteName::new(route));
+    let route = routes.find(|route| route.callback_url.is_some()).ok_or(Refusal::NoSuchPath)?;
     let Some(attempt) = gw.callbacks.read(&route.name, token) else { return Ok(WebhookOutcome::BadSignature) };
     let (_, body) = read_body(request).await?;
     // An event may have an id of its own; the job's is then inside.
@@ -49,8 +50,10 @@ pub async fn hear(gw: &Gateway, route: &str, token: &str, request: Request<Incom
         return Ok(WebhookOutcome::Accepted);
     }
     let name = attempt.to_string();
-    let is_known = |it: &Attempt| it.id == name && it.upstream_id.as_ref() == Some(&upstream_id);
-    if attempts.iter().any(is_known) || !is_ours(gw, route, &job, &upstream_id).await {
+    let Some(told) = attempts.iter().find(|it: &&Attempt| it.id == name) else { return Ok(WebhookOutcome::UnknownJob) };
+    let home = Home { route: RouteName::new(&told.route), account: told.account.clone() };
+    let Some(way) = gw.accounts.way(&policy, &home) else { return Ok(WebhookOutcome::UnknownJob) };
+    if told.upstream_id.as_ref() == Some(&upstream_id) || !is_ours(gw, way.route(), &job, &upstream_id).await {
         return Ok(WebhookOutcome::UnknownJob);
     }
     let evidence = Evidence { attempt, route: &route.name, upstream_id: &upstream_id, how: "the provider's callback" };

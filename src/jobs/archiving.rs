@@ -148,7 +148,8 @@ fn begin(gw: &Arc<Gateway>, watch: &Arc<Watch>, policy: &Arc<Policy>, job: &Job,
 async fn copy(gw: &Gateway, policy: &Policy, job: &Job) -> Result<(), CopyError> {
     let gone = |what: &str| CopyError::Provider(format!("{what} is not in the policy any more"));
     let place = gw.archive.place(&policy.archive).ok_or_else(|| gone("the archive"))?;
-    let route = policy.route_of(&job.route).ok_or_else(|| gone("its route"))?;
+    let way = gw.accounts.way(policy, &job.home()).ok_or_else(|| gone("its account"))?;
+    let route = way.route();
     let stills = join(still(gw, &place, route, job, Variant::Thumbnail), still(gw, &place, route, job, Variant::Spritesheet));
     let clip = async {
         let copied = tokio::time::timeout(CLIP_TIMEOUT, copy_file(gw, &place, route, job, Variant::Video)).await;

@@ -1,9 +1,15 @@
 //! What the poller keeps in mind from one round to the next.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::watch::Watch;
+use crate::id::Home;
 use crate::store::Postponed;
+
+/// How often it is said again that an account is missing.
+const REMIND: Duration = Duration::from_secs(60);
 
 /// The poller's desk.
 #[derive(Debug, Default)]
@@ -11,9 +17,22 @@ pub struct Desk {
     /// What is remembered of single jobs.
     pub watch: Arc<Watch>,
     later: Mutex<Vec<Postponed>>,
+    /// Of whom it was said that nobody can be asked, and when.
+    said: Mutex<HashMap<Home, Instant>>,
 }
 
 impl Desk {
+    /// Whether it is to be said, for the first time or again, that nobody can be asked about what is there.
+    pub fn is_to_be_said(&self, home: &Home) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, at| at.elapsed() < REMIND);
+        let is_new = !said.contains_key(home);
+        if is_new {
+            said.insert(home.clone(), Instant::now());
+        }
+        is_new
+    }
+
     /// Keeps a job without news until the next round puts it off with the others.
     pub fn put_off(&self, job: Postponed) {
         self.later.lock().unwrap_or_else(PoisonError::into_inner).push(job);

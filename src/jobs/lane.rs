@@ -104,12 +104,10 @@ impl Lane {
         self.seats.clone().try_acquire_owned().ok()
     }
 
-    /// Lets the route rest; whether it was not resting already.
-    pub fn rest(&self, span: Duration) -> bool {
-        let (mut mood, now) = (self.mood(), Instant::now());
-        let was_resting = mood.is_resting(now);
-        mood.resting_until = mood.resting_until.max(Some(now + span));
-        !was_resting
+    /// Lets the route rest.
+    fn rest(&self, span: Duration) {
+        let mut mood = self.mood();
+        mood.resting_until = mood.resting_until.max(Some(Instant::now() + span));
     }
 
     /// Takes in how the route answered.
@@ -177,7 +175,5 @@ mod tests {
         lane.hear::<()>(&Err(AskError::RateLimited { retry_after_secs: Some(3_600) }));
         lane.hear(&Ok(()));
         assert_eq!(lane.room(), 0, "a late answer does not take it back");
-        assert!(!lane.rest(Duration::from_secs(1)));
-        assert!(Lane::default().rest(Duration::from_secs(1)));
     }
 }

@@ -4,6 +4,7 @@
 //! is told of once a day (UTC) and route; an amount, once for each that it grows to. Trouble of the store cannot
 //! be owed in the store: `/readyz`, the metrics and the log tell of that.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use tracing::warn;
 use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
-use crate::id::{ModelName, RouteName};
+use crate::id::{AccountId, Home, ModelName, RouteName};
 use crate::job::State;
 use crate::money::MicroUsd;
 use crate::notice::{self, Kind, NewNotice};
 use crate::owing;
 use crate::policy::Policy;
 use crate::standing::{load_by, purses};
-use crate::store::Overview;
+use crate::store::{Overview, StoreError};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(3);
@@ -32,9 +33,10 @@ pub async fn run(gw: Arc<Gateway>) {
     loop {
         let policy = gw.policy.snapshot();
         if policy.alerts.webhook.is_some() {
-            match gw.store.overview().await {
-                Ok(overview) => {
-                    for notice in worth(&policy, &overview, &Ailing::now(&gw), gw.clock.now()) {
+            let seen = async { Ok::<_, StoreError>((gw.store.overview().await?, Ailing::now(&gw, &policy).await?)) };
+            match seen.await {
+                Ok((overview, ailing)) => {
+                    for notice in worth(&policy, &overview, &ailing, gw.clock.now()) {
                         owing::owe(&gw, notice).await;
                     }
                 }
@@ -51,13 +53,29 @@ pub async fn run(gw: Arc<Gateway>) {
 /// What this process knows of its routes, beside the books.
 struct Ailing {
     refusing_keys: Vec<RouteName>,
+    /// Jobs in accounts that nobody can ask, by route.
+    left_behind: BTreeMap<RouteName, u64>,
     gone: Vec<(RouteName, ModelName)>,
 }
 
 impl Ailing {
-    fn now(gw: &Gateway) -> Self {
-        Self { refusing_keys: gw.health.refusing_keys(), gone: gw.health.all_gone() }
+    async fn now(gw: &Gateway, policy: &Policy) -> Result<Self, StoreError> {
+        let refusing = gw.health.refusing_keys().into_iter().filter(|home| is_missed(policy, home)).map(|home| home.route);
+        let mut left_behind = BTreeMap::new();
+        for left in gw.store.inhabited().await? {
+            if gw.accounts.way(policy, &left.home).is_none() {
+                *left_behind.entry(left.home.route).or_default() += left.jobs;
+            }
+        }
+        Ok(Self { refusing_keys: refusing.collect(), left_behind, gone: gw.health.all_gone() })
     }
+}
+
+/// Whether a key that is refused is missed: not if its route shows a newer one at the same address.
+fn is_missed(policy: &Policy, home: &Home) -> bool {
+    let newer = policy.routes.get(&home.route).filter(|route| !route.is_at(home));
+    let address = home.account.as_ref().map(AccountId::address);
+    newer.is_none_or(|route| Some(route.account.address()) != address)
 }
 
 /// What the standing is worth to the operator; the same again and again while it lasts.
@@ -74,6 +92,11 @@ fn worth(policy: &Policy, overview: &Overview, ailing: &Ailing, now: Timestamp) 
         let (route, model) = (route.as_str(), model.as_str());
         let data = json!({ "id": format!("{route}/{model}"), "route": route, "model": model });
         worth.push(notice::of_alert(Kind::ModelGone, format!("{model} of {route} on {day}"), data, now));
+    }
+    for (route, jobs) in &ailing.left_behind {
+        let route = route.as_str();
+        let data = json!({ "id": route, "route": route, "jobs": jobs });
+        worth.push(notice::of_alert(Kind::FormerAccount, format!("{route} on {day}"), data, now));
     }
     for route in &ailing.refusing_keys {
         let route = route.as_str();

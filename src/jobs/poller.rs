@@ -16,17 +16,16 @@ use super::desk::Desk;
 use super::lane::Lane;
 use super::settle::After;
 use super::walk::{self, walk};
+use crate::accounts::{REMEDY, Way};
 use crate::gateway::Gateway;
 use crate::id::Home;
-use crate::policy::Route;
+use crate::policy::Policy;
 use crate::store::{Due, Postponed, StoreError};
 
 /// A claim is good for this long: longer than a poll can take.
 const LEASE: Duration = Duration::from_secs(60);
 /// How often the books are asked who is due, when nothing rings.
 const TICK: Duration = Duration::from_millis(200);
-/// How often it is said again that a route is missing.
-const REMIND: Duration = Duration::from_secs(60);
 
 /// Runs until the gateway stops.
 pub async fn run(gw: Arc<Gateway>) {
@@ -59,26 +58,35 @@ async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<Home, Ar
         let jobs = waiting.clone().map(|due| due.jobs).sum();
         gw.metrics.poll_due(route, jobs, waiting.map(|due| now.since(due.since)).max().unwrap_or_default());
     }
-    lanes.retain(|home, _| policy.route_of(&home.route).is_some() || due.iter().any(|due| due.home == *home));
+    lanes.retain(|home, _| gw.accounts.way(&policy, home).is_some() || due.iter().any(|due| due.home == *home));
     for due in due {
         let lane = lanes.entry(due.home.clone()).or_default();
-        match policy.route_of(&due.home.route) {
-            Some(route) => turn(gw, desk, lane, route, &due).await?,
-            None if lane.rest(REMIND) => {
-                let remedy = "put it back, with `enabled = false` if nothing new shall go there";
-                error!(route.name = %due.home.route, jobs = due.jobs, "jobs are on a route that is not in the policy; {remedy}");
-            }
+        match gw.accounts.way(&policy, &due.home) {
+            Some(way) => turn(gw, desk, lane, &way, &due).await?,
+            None if desk.is_to_be_said(&due.home) => nobody_asks(&policy, &due),
             None => {}
         }
     }
     Ok(())
 }
 
-/// Asks about as many of a route's jobs as may be asked about now.
-async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, route: &Arc<Route>, due: &Due) -> Result<(), StoreError> {
+/// Says what is to be done about jobs that nobody can be asked about.
+fn nobody_asks(policy: &Policy, due: &Due) {
+    let (route, jobs) = (&due.home.route, due.jobs);
+    if policy.route_of(route).is_some() {
+        error!(route.name = %route, jobs, "jobs are with a former account of their route, at another address, and are not asked about; {REMEDY}");
+    } else {
+        let remedy = "put it back, with `enabled = false` if nothing new shall go there";
+        error!(route.name = %route, jobs, "jobs are on a route that is not in the policy; {remedy}");
+    }
+}
+
+/// Asks about as many of an account's jobs as may be asked about now.
+async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, way: &Way, due: &Due) -> Result<(), StoreError> {
     if lane.is_walked() {
         return Ok(());
     }
+    let route = way.route();
     if due.jobs >= walk::WORTHWHILE
         && let Some(begun) = lane.begin_walk()
     {
@@ -102,9 +110,9 @@ async fn turn(gw: &Arc<Gateway>, desk: &Arc<Desk>, lane: &Arc<Lane>, route: &Arc
     let has_more = due.jobs > u64::from(granted);
     for job in leased.jobs {
         let Some(seat) = lane.sit() else { break };
-        let (gw, desk, lane, route) = (gw.clone(), desk.clone(), lane.clone(), route.clone());
+        let (gw, desk, lane, way) = (gw.clone(), desk.clone(), lane.clone(), way.clone());
         gw.clone().tasks.spawn(async move {
-            match advance(&gw, &desk.watch, &lane, &route, &job).await {
+            match advance(&gw, &desk.watch, &lane, &way, &job).await {
                 Ok(After::Same(due_at)) => {
                     desk.put_off(Postponed { id: job.id, version: job.version, claim: Some(leased.until), due_at });
                 }

@@ -14,9 +14,10 @@ use super::bind::{Bound, Evidence, bind};
 use crate::dispatch::{callback, keyed, row_submission};
 use crate::gateway::Gateway;
 use crate::health::Question;
+use crate::id::RouteName;
 use crate::job::State;
 use crate::plan::may_process;
-use crate::policy::Route;
+use crate::policy::{Policy, Route};
 use crate::provider::SubmitError;
 use crate::store::{Job, StoreError};
 
@@ -26,18 +27,23 @@ const WITHIN: Duration = Duration::from_secs(60 * 60);
 const AT_ONCE: usize = 8;
 
 /// Sends again what may be, and adopts what is accepted.
-pub async fn resubmit(gw: &Gateway, route: &Route) -> Result<(), StoreError> {
+pub async fn resubmit(gw: &Gateway, policy: &Policy, name: &RouteName) -> Result<(), StoreError> {
     // Restored books may not know that an attempt was settled long ago.
     let withheld = gw.reconciling.since().is_some() || gw.halting.why().is_some();
-    if !route.idempotency_key || withheld || gw.health.is_failing(&route.name, gw.clock.now()) {
+    if withheld || !policy.all_routes().any(|route| route.idempotency_key) {
         return Ok(());
     }
-    let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
+    let unknown = gw.store.in_state(State::Unknown, name).await?;
     let now = gw.clock.now();
     let whole = |job: &&Arc<Job>| job.operation == "create" && !job.hidden_inputs && now.since(job.attempted_at) < WITHIN;
-    // The route may have moved since.
-    let at_home = |job: &&Arc<Job>| may_process(route, job.residency.as_deref());
-    let sent = unknown.iter().filter(whole).filter(at_home).take(AT_ONCE).map(|job| again(gw, route, job));
+    // Another account would take it for a first order; and the route may have moved since.
+    let at_home = |job: &Arc<Job>| {
+        let route = gw.accounts.way(policy, &job.home())?.own()?.clone();
+        let may = route.idempotency_key && !gw.health.is_failing(&route, now) && may_process(&route, job.residency.as_deref());
+        may.then(|| (route, job.clone()))
+    };
+    let sent = unknown.iter().filter(whole).filter_map(at_home).take(AT_ONCE);
+    let sent = sent.map(|(route, job)| async move { again(gw, &route, &job).await });
     join_all(sent).await.into_iter().collect()
 }
 
@@ -50,7 +56,7 @@ async fn again(gw: &Gateway, route: &Route, job: &Job) -> Result<(), StoreError>
         Ok(accepted) => {
             let (attempt, upstream_id) = (job.attempt, accepted.upstream_id.as_str());
             let how = "its request, sent again under the same key";
-            let bound = bind(&*gw.store, Evidence { attempt, route: &route.name, upstream_id, how }, gw.clock.now()).await?;
+            let bound = bind(&*gw.store, Evidence { attempt, route: &job.route, upstream_id, how }, gw.clock.now()).await?;
             if matches!(bound, Bound::Adopted(_)) {
                 gw.due.notify_one();
             }

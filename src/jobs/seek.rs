@@ -11,6 +11,7 @@ use super::lane::Lane;
 use super::pages;
 use super::settle::Answer;
 use super::watch::Watch;
+use crate::accounts::{REMEDY, Way};
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::policy::Route;
@@ -40,8 +41,16 @@ impl Reading {
 }
 
 /// What the answer to a question about a job amounts to, with the list heard where one denial more would lose the job.
-pub async fn weigh(gw: &Gateway, watch: &Watch, lane: &Lane, route: &Route, job: &Job, answer: Result<Progress, AskError>) -> Answer {
+pub async fn weigh(gw: &Gateway, watch: &Watch, lane: &Lane, way: &Way, job: &Job, answer: Result<Progress, AskError>) -> Answer {
+    let route = way.route();
     match answer {
+        // What is shown there may be another account's key, which cannot know it.
+        Err(AskError::NotFound) if way.own().is_none() => {
+            if watch.is_newly_strange(job.id) {
+                warn!(job.id = %job.id, route.name = %route.name, "the present key of its route does not know a job that was sent with a former one, which may be another account's; {REMEDY}");
+            }
+            Answer::Silent(AskError::NotFound)
+        }
         Ok(progress) => Answer::Told(progress),
         Err(AskError::NotFound) if watch.is_denied(job.id, gw.clock.now()) => second_witness(gw, lane, route, job).await,
         Err(why) => Answer::Silent(why),

@@ -3,6 +3,7 @@
 //!
 //! What has no evidence ends by the route's written policy, and by nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,13 @@ use super::replay::replay;
 use super::resubmit::resubmit;
 use super::unknowns::{self, Readings};
 use crate::gateway::Gateway;
+use crate::id::RouteName;
 use crate::job::{Event, State, step};
 use crate::metrics::UpstreamCall;
 use crate::owing;
-use crate::policy::{Route, WrittenOff};
+use crate::policy::{Policy, Route, WrittenOff};
 use crate::provider::{Handle, Phase};
-use crate::store::{ApplyError, Facts, Job, JobError, StoreError};
+use crate::store::{ApplyError, Facts, Inhabited, Job, JobError, StoreError};
 use crate::wire::OUTCOME_UNKNOWN;
 
 /// The longest pause between two sweeps; shorter where a route's jobs are asked about more often than that.
@@ -39,8 +41,11 @@ pub async fn run(gw: Arc<Gateway>) {
         if let Err(why) = replay(&*gw.store, &gw.emergency, gw.clock.now()).await {
             warn!(%why, "the emergency journal waits");
         }
+        let inhabited = gw.store.inhabited().await.unwrap_or_default();
+        let names: BTreeSet<&RouteName> = policy.all_routes().map(|route| &route.name).collect();
         // All at once: a route whose upstream hangs does not keep the others waiting.
-        join_all(policy.routes.values().chain(policy.retired.values()).map(|route| visit(&gw, &readings, route))).await;
+        join_all(policy.all_routes().map(|route| ask_for_free(&gw, route))).await;
+        join_all(names.into_iter().map(|name| visit(&gw, &readings, &policy, &inhabited, name))).await;
         let pause = policy.routes.values().map(|route| route.poll.early).fold(EVERY, Duration::min);
         tokio::select! {
             () = gw.stop.cancelled() => return,
@@ -49,19 +54,18 @@ pub async fn run(gw: Arc<Gateway>) {
     }
 }
 
-async fn visit(gw: &Gateway, readings: &Readings, route: &Route) {
-    ask_for_free(gw, route).await;
-    if let Err(why) = resubmit(gw, route).await {
-        warn!(route.name = %route.name, %why, "not sent again");
+async fn visit(gw: &Gateway, readings: &Readings, policy: &Policy, inhabited: &[Inhabited], name: &RouteName) {
+    if let Err(why) = resubmit(gw, policy, name).await {
+        warn!(route.name = %name, %why, "not sent again");
     }
-    if let Err(why) = sweep(gw, readings, route).await {
-        warn!(route.name = %route.name, %why, "not swept");
+    if let Err(why) = sweep(gw, readings, policy, inhabited, name).await {
+        warn!(route.name = %name, %why, "not swept");
     }
 }
 
 /// Looks after a route that rests or does not have a model any more: with a question that costs nothing.
 async fn ask_for_free(gw: &Gateway, route: &Route) {
-    if !gw.health.wants_a_free_answer(&route.name, gw.clock.now()) || gw.limits.ask(route, 1) == 0 {
+    if !gw.health.wants_a_free_answer(route, gw.clock.now()) || gw.limits.ask(route, 1) == 0 {
         return;
     }
     let asked = Instant::now();
@@ -76,8 +80,9 @@ async fn ask_for_free(gw: &Gateway, route: &Route) {
     }
 }
 
-async fn sweep(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), StoreError> {
-    for job in gw.store.in_state(State::Reserved, &route.name).await? {
+async fn sweep(gw: &Gateway, readings: &Readings, policy: &Policy, inhabited: &[Inhabited], name: &RouteName) -> Result<(), StoreError> {
+    let Some(present) = policy.route_of(name) else { return Ok(()) };
+    for job in gw.store.in_state(State::Reserved, name).await? {
         let is_deserted = is_deserted(gw, &job);
         let is_left = is_deserted || gw.clock.now().since(job.attempted_at) > FOLLOWED_FOR;
         if is_left && gw.store.stand(&job, None).await.is_ok() {
@@ -87,16 +92,17 @@ async fn sweep(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), S
             end(gw, &job, Event::Exhausted, "no_route_available", "Nobody could make this video.").await;
         }
     }
-    for job in gw.store.in_state(State::Submitting, &route.name).await? {
+    for job in gw.store.in_state(State::Submitting, name).await? {
+        let route = policy.of_account(&job.home()).unwrap_or(present);
         if gw.clock.now().since(job.attempted_at) > route.submit_timeout + FOLLOWED_FOR {
             warn!(job.id = %job.id, route.name = %route.name, "the outcome of a submission was never written down; it is looked for upstream");
             apply(gw, &job, Event::Unclear, Facts { outcome: Some("unclear"), ..Facts::default() }).await;
         }
     }
-    for job in gw.store.in_state(State::Lost, &route.name).await? {
-        end_lost(gw, route, &job).await;
+    for job in gw.store.in_state(State::Lost, name).await? {
+        end_lost(gw, policy, present, &job).await;
     }
-    unknowns::look_for(gw, readings, route).await
+    unknowns::look(gw, readings, policy, inhabited, present).await
 }
 
 /// Whether nobody goes on with a job that is `reserved`. Whoever does so all the same finds that it has moved.
@@ -107,12 +113,14 @@ fn is_deserted(gw: &Gateway, job: &Job) -> bool {
 }
 
 /// A lost job: before policy ends it, its upstream is asked once more whether it was made.
-async fn end_lost(gw: &Gateway, route: &Route, job: &Job) {
+async fn end_lost(gw: &Gateway, policy: &Policy, present: &Route, job: &Job) {
+    let way = gw.accounts.way(policy, &job.home());
+    let route = way.as_ref().map_or(present, |way| way.route());
     if gw.clock.now() <= job.attempted_at.after(route.lost.give_up) {
         return;
     }
     let handle = job.upstream_id.as_deref().map(|upstream_id| Handle { upstream_id, result_url: job.result_url.as_deref() });
-    let known = match handle {
+    let known = match handle.filter(|_| way.is_some()) {
         Some(handle) => gw.upstream.progress(route, handle).await.ok(),
         None => None,
     };

@@ -5,25 +5,27 @@
 //! something that was made after it. What was made and charged and is nobody's goes into suspense.
 //! What has no evidence is left to the route's written policy; see [`super::sweeper`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
 use super::account::Account;
 use super::adopt::{Adoption, Scene, adopt, could_be, turned_up};
 use super::pages;
 use super::sweeper::{apply, end, give_up};
+use crate::accounts::Way;
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
-use crate::id::{JobId, RouteName};
+use crate::id::{AccountId, Home, JobId, RouteName};
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
-use crate::policy::Route;
+use crate::policy::{Policy, Route};
 use crate::provider::ListedJob;
-use crate::store::{Facts, Job, StoreError, Unexplained};
+use crate::store::{Facts, Inhabited, Job, StoreError, Unexplained};
 
 /// Pages of an upstream's list that a reading takes at most.
 const PAGES_MAX: usize = 10;
@@ -41,7 +43,7 @@ const EXTRA_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Readings {
     absent: Mutex<HashMap<JobId, u32>>,
-    latest: Mutex<HashMap<RouteName, Timestamp>>,
+    latest: Mutex<HashMap<Home, Timestamp>>,
     /// What seems to be nobody's, by route and upstream id, until its own attempt has had the time to say otherwise.
     extra: Mutex<HashMap<(RouteName, String), Extra>>,
 }
@@ -68,68 +70,120 @@ impl Readings {
     }
 
     /// Remembers a listed job that looks like `like` and is none of its attempts.
-    fn extra(&self, route: &Route, like: &Job, listed: &ListedJob, what: &str) {
+    fn extra(&self, route: &RouteName, like: &Job, listed: &ListedJob, what: &str) {
         let mut extra = self.extra.lock().unwrap_or_else(PoisonError::into_inner);
         if extra.len() < EXTRA_MAX {
             let note = format!("{what}; looks like {}", like.id);
-            let key = (route.name.clone(), listed.upstream_id.clone());
+            let key = (route.clone(), listed.upstream_id.clone());
             extra.entry(key).or_insert(Extra { created_at: listed.created_at, amount: like.price, note });
         }
     }
 
     /// Takes out what has been nobody's for as long as an attempt may be without its reply.
-    fn ripe(&self, route: &Route, now: Timestamp) -> Vec<Unexplained> {
+    fn ripe(&self, name: &RouteName, route: &Route, now: Timestamp) -> Vec<Unexplained> {
         let mut extra = self.extra.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_ripe = |of: &RouteName, extra: &Extra| {
-            *of == route.name && now > extra.created_at.after(route.submit_timeout).after(route.unknown.grace)
-        };
+        let is_ripe =
+            |of: &RouteName, extra: &Extra| of == name && now > extra.created_at.after(route.submit_timeout).after(route.unknown.grace);
         let ripe = extra.extract_if(|(of, _), extra| is_ripe(of, extra));
         let charge = |((route, upstream_id), Extra { amount, note, .. })| Unexplained { route, upstream_id, amount, note, at: now };
         ripe.map(charge).collect()
     }
 
     /// Whether the list was read lately; if not, it will be now.
-    fn was_lately(&self, route: &RouteName, now: Timestamp) -> bool {
+    fn was_lately(&self, home: &Home, now: Timestamp) -> bool {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        match latest.get(route) {
+        match latest.get(home) {
             Some(at) if now.since(*at) < LOOKED_FOR_EVERY => true,
             _ => {
-                latest.insert(route.clone(), now);
+                latest.insert(home.clone(), now);
                 false
             }
         }
     }
 }
 
-/// Looks for a route's unknown attempts in its list.
-pub async fn look_for(gw: &Gateway, readings: &Readings, route: &Route) -> Result<(), StoreError> {
-    let now = gw.clock.now();
-    let account = Account::of(gw, route);
-    for charge in readings.ripe(route, now) {
-        suspend(gw, &account, charge).await?;
+/// Looks for the attempts of a route whose outcome is unknown, each in the list of the account that it was sent to.
+pub async fn look(
+    gw: &Gateway,
+    readings: &Readings,
+    policy: &Policy,
+    inhabited: &[Inhabited],
+    present: &Arc<Route>,
+) -> Result<(), StoreError> {
+    let name = &present.name;
+    // Also where nothing is unknown: what was let go may turn up.
+    let mut own: BTreeMap<AccountId, (Arc<Route>, Vec<Arc<Job>>)> =
+        policy.all_of(name).map(|route| (route.account.clone(), (route.clone(), Vec::new()))).collect();
+    let mut perhaps: BTreeMap<Home, (Arc<Route>, Vec<Arc<Job>>)> = BTreeMap::new();
+    for job in gw.store.in_state(State::Unknown, name).await? {
+        match gw.accounts.way(policy, &job.home()) {
+            Some(Way::Own(route)) => own.entry(route.account.clone()).or_insert_with(|| (route, Vec::new())).1.push(job),
+            Some(Way::Perhaps(route)) => perhaps.entry(job.home()).or_insert_with(|| (route, Vec::new())).1.push(job),
+            // Nobody can say what became of it.
+            None => give_up(gw, present, &job, present.unknown.written_off()).await,
+        }
     }
-    let unknown = gw.store.in_state(State::Unknown, &route.name).await?;
+    for (home, (route, unknown)) in &perhaps {
+        if !readings.was_lately(home, gw.clock.now()) {
+            compare_keys(gw, home, route, unknown).await?;
+        }
+        for job in unknown {
+            give_up(gw, route, job, route.unknown.written_off()).await;
+        }
+    }
+    let looked = own.values().map(|(route, unknown)| {
+        let account = Account::of(policy, inhabited, name, route);
+        async move { look_for(gw, readings, &account, name, route, unknown).await }
+    });
+    join_all(looked).await.into_iter().collect()
+}
+
+/// Whether what a route shows now lists what was sent with a key that nobody has any more: then it is the same account, and
+/// its list counts from the next look on.
+async fn compare_keys(gw: &Gateway, home: &Home, route: &Route, unknown: &[Arc<Job>]) -> Result<(), StoreError> {
+    let Some(list) = read(gw, route, unknown.iter()).await else { return Ok(()) };
+    let ids: Vec<String> = list.jobs.into_iter().map(|job| job.upstream_id).collect();
+    if !gw.store.of_upstream(home, &ids).await?.is_empty() {
+        gw.accounts.is_the_same(home, route);
+    }
+    Ok(())
+}
+
+/// Looks for unknown attempts in the list of their account.
+async fn look_for(
+    gw: &Gateway,
+    readings: &Readings,
+    account: &Account<'_>,
+    name: &RouteName,
+    route: &Route,
+    unknown: &[Arc<Job>],
+) -> Result<(), StoreError> {
+    let now = gw.clock.now();
+    for charge in readings.ripe(name, route, now) {
+        suspend(gw, account, charge).await?;
+    }
     let gone = account.gone(gw, now.before(LOOKED_FOR)).await?;
-    if unknown.is_empty() && (gone.is_empty() || readings.was_lately(&route.name, now)) {
+    if unknown.is_empty() && (gone.is_empty() || readings.was_lately(&route.home(), now)) {
         return Ok(());
     }
     let Some(list) = read(gw, route, unknown.iter().chain(&gone)).await else {
-        for job in &unknown {
+        for job in unknown {
             give_up(gw, route, job, route.unknown.written_off()).await;
         }
         return Ok(());
     };
     // In the order of an attempt's life: one that goes on meanwhile is seen where it was, or where it is, or in both.
-    let mut submitting = gw.store.in_state(State::Submitting, &route.name).await?;
-    let since = gw.store.in_state(State::Unknown, &route.name).await?;
+    let mut submitting = gw.store.in_state(State::Submitting, name).await?;
+    let since = gw.store.in_state(State::Unknown, name).await?;
     submitting.extend(since.into_iter().filter(|job| !unknown.iter().any(|known| known.id == job.id)));
+    submitting.retain(|job| account.is_in(gw, &job.home()));
     let rivals = account.rivals(gw).await?;
     let gone = account.gone(gw, now.before(LOOKED_FOR)).await?;
     let ids: Vec<String> = list.jobs.iter().map(|job| job.upstream_id.clone()).collect();
     let taken = account.taken(gw, &ids).await?;
     let (timeout, shared_account) = (route.submit_timeout, route.unknown.shared_account);
     let scene = Scene {
-        unknown: &unknown,
+        unknown,
         submitting: &submitting,
         rivals: &rivals,
         gone: &gone,
@@ -141,12 +195,12 @@ pub async fn look_for(gw: &Gateway, readings: &Readings, route: &Route) -> Resul
     let adoption = adopt(&scene);
     take_over(gw, readings, route, &adoption).await;
     for (job, extra) in &adoption.extra {
-        readings.extra(route, job, extra, "made and charged, and one more than was ordered");
+        readings.extra(name, job, extra, "made and charged, and one more than was ordered");
     }
     let free = adoption.free(&scene);
     if !shared_account {
         for (job, late) in turned_up(&scene, &free) {
-            readings.extra(route, job, late, "made and charged after its hold had ended");
+            readings.extra(name, job, late, "made and charged after its hold had ended");
         }
     }
     for job in unknown.iter().filter(|job| !adoption.pairs.iter().any(|(adopted, _)| adopted.id == job.id)) {
@@ -174,7 +228,7 @@ async fn take_over(gw: &Gateway, readings: &Readings, route: &Route, adoption: &
 }
 
 /// Writes down a charge that is nobody's; nothing, if an attempt explains it after all.
-async fn suspend(gw: &Gateway, account: &Account, charge: Unexplained) -> Result<(), StoreError> {
+async fn suspend(gw: &Gateway, account: &Account<'_>, charge: Unexplained) -> Result<(), StoreError> {
     let is_explained = !account.taken(gw, std::slice::from_ref(&charge.upstream_id)).await?.is_empty();
     if !is_explained && gw.store.suspend(charge.clone()).await? {
         let Unexplained { route, upstream_id, amount, .. } = charge;

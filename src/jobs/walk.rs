@@ -136,6 +136,9 @@ async fn is_done(gw: &Gateway, home: &Home, by: Timestamp) -> bool {
 async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, home: &Home, listed: Vec<ListedJob>) -> Result<Ours, StoreError> {
     let ids: Vec<String> = listed.iter().map(|job| job.upstream_id.clone()).collect();
     let jobs = gw.store.of_upstream(home, &ids).await?;
+    if !jobs.is_empty() {
+        gw.accounts.is_the_same(home, route);
+    }
     let mut listed: HashMap<String, ListedJob> = listed.into_iter().map(|job| (job.upstream_id.clone(), job)).collect();
     let mut open = Vec::new();
     for job in &jobs {

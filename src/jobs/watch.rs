@@ -22,6 +22,7 @@ pub struct Watch {
     denied: Mutex<HashMap<JobId, (u32, Timestamp)>>,
     overdue: Mutex<HashSet<JobId>>,
     contradicted: Mutex<HashSet<JobId>>,
+    strange: Mutex<HashSet<JobId>>,
 }
 
 impl Watch {
@@ -48,9 +49,15 @@ impl Watch {
         self.overdue.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
     }
 
+    /// Whether nobody had noticed yet that what its route shows now does not know it.
+    pub fn is_newly_strange(&self, id: JobId) -> bool {
+        self.strange.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
+    }
+
     /// It has ended.
     pub fn forget(&self, id: JobId) {
         self.found(id);
         self.overdue.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.strange.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 }

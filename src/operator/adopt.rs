@@ -11,11 +11,12 @@ use tracing::warn;
 
 use super::walk::walk;
 use super::{Declined, apply, job, reason};
+use crate::accounts::REMEDY;
 use crate::gateway::Gateway;
 use crate::id::JobId;
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
-use crate::policy::Route;
+use crate::policy::{Policy, Route};
 use crate::provider::{AskError, Handle, ListedJob, Phase, Progress};
 use crate::store::{Correction, Facts, Job};
 
@@ -68,17 +69,16 @@ pub async fn adopt(gw: &Gateway, adoption: &Adoption) -> Result<Adopted, Decline
         return Err(Declined::Unfit(unfit(&job)));
     }
     let policy = gw.policy.snapshot();
-    let route = policy.route_of(&job.route).ok_or_else(|| {
-        Declined::Unfit(format!(
-            "its route {} is not in the policy; put it back, with `enabled = false` if nothing new shall go there",
-            job.route
-        ))
-    })?;
+    let way = gw.accounts.way(&policy, &job.home()).ok_or_else(|| Declined::Unfit(unreachable(&policy, &job)))?;
+    let route = way.route();
     let known = gw.store.known_upstream_ids(&job.home(), std::slice::from_ref(upstream_id)).await?;
     if !known.is_empty() {
         return Err(Declined::Unfit(format!("another job already is {upstream_id} on {}", job.route)));
     }
-    let Evidence { progress, doubts } = look(gw, route, &job, upstream_id).await;
+    let Evidence { progress, mut doubts } = look(gw, route, &job, upstream_id).await;
+    if way.own().is_none() {
+        doubts.push(format!("{} has another key now than it was sent with, which may be another account's", job.route));
+    }
     if !doubts.is_empty() && !force {
         return Err(Declined::Unfit(format!("{}; if it is the job all the same, insist on it (force)", doubts.join("; "))));
     }
@@ -105,6 +105,14 @@ pub async fn adopt(gw: &Gateway, adoption: &Adoption) -> Result<Adopted, Decline
         corrected_microusd = corrected.map(MicroUsd::get), overruled = ?doubts, note, "by hand"
     );
     Ok(Adopted { job, corrected, upstream_status: progress.map(|progress| progress.raw_status), overruled: doubts })
+}
+
+/// Why its account cannot be asked, and what is done about it.
+fn unreachable(policy: &Policy, job: &Job) -> String {
+    if policy.route_of(&job.route).is_some() {
+        return format!("it was sent to a former account of {}, at another address; {REMEDY}", job.route);
+    }
+    format!("its route {} is not in the policy; put it back, with `enabled = false` if nothing new shall go there", job.route)
 }
 
 /// Whether a job of that kind can be what an upstream has.

@@ -13,7 +13,7 @@ pub fn readmit(gw: &Gateway, route: &RouteName, model: &ModelName) -> Result<(),
     if !known.models.contains_key(model) {
         return Err(Declined::Unknown(format!("{route} does not offer {model}")));
     }
-    if !gw.health.readmit(route, model) {
+    if !gw.health.readmit(known, model) {
         return Err(Declined::Unfit(format!("{model} is in rotation on {route}")));
     }
     warn!(audit = "readmit", route.name = %route, %model, "by hand");

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::{Parts, Ties, Unreadable, lane_routes, put_away, take_out};
-use crate::id::{CharacterId, JobId, ModelName, RouteName};
+use crate::id::{AccountId, CharacterId, Home, JobId, ModelName, RouteName};
 use crate::plan::Pin;
 use crate::video::{Extra, Extras, MediaType, Origin, Reference, Seconds, Size, Source, Upload, Wish};
 
@@ -45,14 +45,15 @@ fn an_order_is_taken_out_as_it_was_put_away() {
         plain(Origin::Edit(Source::Upload(upload()))),
         plain(Origin::Extend(Source::Upload(upload()))),
     ];
+    let west = Home { route: RouteName::new("west"), account: Some(AccountId::new("0123456789abcdef-fedcba9876543210")) };
     let pin = Pin {
-        route: RouteName::new("west"),
+        home: west.clone(),
         model: ModelName::new("sora-2"),
         seconds: Seconds::new(4).unwrap(),
         size: Size::DEFAULT,
         residency: Some("eu".to_owned()),
     };
-    let tied = Ties { pin: Some(pin), lives_on: Some(RouteName::new("west")) };
+    let tied = Ties { pin: Some(pin), lives_on: Some(west) };
     for wish in wishes {
         for ties in [Ties::default(), tied.clone()] {
             let parts = Parts {

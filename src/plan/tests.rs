@@ -10,7 +10,7 @@ use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_a
 
 use super::{Candidate, Moment, NoPlan, PassedOver, Pin, Plan, Seen, models, plan};
 use crate::clock::Timestamp;
-use crate::id::{ModelName, RouteName, TenantName};
+use crate::id::{AccountId, Home, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::sample::{TODAY, noon, now, offer, policy, route, seconds, sora_2, sora_2_pro, tenant, usd, wish, wish_for};
 use crate::policy::window::WEEK;
@@ -299,7 +299,13 @@ fn what_stands_in_the_way_is_what_would_be_made_where_that_is_not_what_was_asked
 
 /// A source on route `b`, twelve seconds of landscape.
 fn source() -> Pin {
-    Pin { route: RouteName::new("b"), model: ModelName::new("sora-2"), seconds: seconds(12), size: Size::new(1280, 720), residency: None }
+    Pin {
+        home: Home { route: RouteName::new("b"), account: None },
+        model: ModelName::new("sora-2"),
+        seconds: seconds(12),
+        size: Size::new(1280, 720),
+        residency: None,
+    }
 }
 
 #[test]
@@ -317,6 +323,17 @@ fn what_is_made_from_a_clip_is_made_where_it_is_and_like_it() {
     let stitched = Pin { seconds: seconds(24), ..source() };
     let remix = plan(&policy, &tenant("t"), &wish(), Some(&stitched), Moment::of(now()).drawing(0)).unwrap();
     assert_eq!(remix.ceiling(), usd("2.40"), "a length off the list is inherited and priced as it is");
+}
+
+#[test]
+fn nothing_is_made_from_a_clip_in_another_account_than_the_clips() {
+    let policy = in_order(vec![route("a"), route("b")]);
+    let from = |account: &str| {
+        let home = Home { route: RouteName::new("b"), account: Some(AccountId::new(account)) };
+        plan(&policy, &tenant("t"), &wish(), Some(&Pin { home, ..source() }), Moment::of(now()).drawing(0))
+    };
+    assert_eq!(names(&from(policy.routes["b"].account.as_str()).unwrap()), ["b"]);
+    assert!(no_route(from("another-account")).contains("another account"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::id::{RouteName, TenantName};
+use crate::id::{Home, RouteName, TenantName};
 
 pub use archive::{Archive, ArchivePlace, Bucket};
 pub use budget::{Budget, Limits, Per};
@@ -73,8 +73,8 @@ pub struct Policy {
     pub budget: Option<Budget>,
     /// `[routes.*]`
     pub routes: BTreeMap<RouteName, Arc<Route>>,
-    /// Routes of earlier files that are in this one no more; filled in by a reload.
-    pub retired: BTreeMap<RouteName, Arc<Route>>,
+    /// Routes of earlier files that are in this one no more, or with another account, the latest first; filled in by a reload.
+    pub retired: BTreeMap<RouteName, Vec<Arc<Route>>>,
     /// Fields beyond the protocol that some offer takes: all others are nobody's.
     pub extras: BTreeSet<String>,
     /// `[[rules]]`, first match wins.
@@ -96,7 +96,24 @@ pub struct Policy {
 impl Policy {
     /// A route by name, also one that the file has no more: jobs that it took are followed to their end.
     pub fn route_of(&self, name: &RouteName) -> Option<&Arc<Route>> {
-        self.routes.get(name).or_else(|| self.retired.get(name))
+        self.all_of(name).next()
+    }
+
+    /// A route as it is, and as it was with other accounts, the latest first.
+    pub fn all_of<'a>(&'a self, name: &RouteName) -> impl Iterator<Item = &'a Arc<Route>> + use<'a> {
+        self.routes.get(name).into_iter().chain(self.retired.get(name).into_iter().flatten())
+    }
+
+    /// Every route, also those that only earlier files had, or had with another account.
+    pub fn all_routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values().chain(self.retired.values().flatten())
+    }
+
+    /// A route to the very account that something was sent to: the one that it was sent by, or another.
+    pub fn of_account(&self, home: &Home) -> Option<&Arc<Route>> {
+        let account = home.account.as_ref()?;
+        let same = |route: &&Arc<Route>| route.account == *account;
+        self.all_of(&home.route).find(same).or_else(|| self.all_routes().find(same))
     }
 
     /// Takes the tenants over from `old` that are the same there: two files in a row then take the memory of one.

@@ -63,6 +63,11 @@ impl Route {
         self.enabled && !self.drain
     }
 
+    /// Whether what is there is in its account, as far as is known.
+    pub fn is_at(&self, home: &Home) -> bool {
+        self.name == home.route && home.account.as_ref().is_none_or(|account| *account == self.account)
+    }
+
     /// Where what it takes now is.
     pub fn home(&self) -> Home {
         Home { route: self.name.clone(), account: Some(self.account.clone()) }

@@ -75,6 +75,7 @@ impl Refusal {
             Self::Rejected(rejection) => mirrored(rejection),
             Self::NoRoute { wait, .. } => down("no_route_available", "Nobody who could make this video can be reached at the moment. Nothing was charged.").after(*wait),
             Self::ModelGone { model, .. } => withdrawn(model),
+            Self::FormerAccount => told(S::BAD_GATEWAY, "server_error", "account_unavailable", "The provider's account that has this video is not set up any more. Ask the operator of this gateway."),
             Self::Upstream => told(S::BAD_GATEWAY, "server_error", "upstream_unavailable", "The provider of this video did not answer.").again(2),
             Self::Unavailable(_) => down("ledger_unavailable", "The gateway cannot keep its books at the moment, so nothing was ordered and nothing was charged.").again(5),
             Self::Reconciling => down("reconciling", "The gateway is looking for videos that it lost sight of, and takes no new ones until its operator says so. Videos that it knows can be read as ever.").again(60),

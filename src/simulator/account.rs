@@ -9,6 +9,7 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest as _, Sha256};
 
 use super::dialect::Dialect;
+use super::faults::Faults;
 use super::refusal::Refusal;
 use crate::clock::Timestamp;
 
@@ -40,15 +41,16 @@ pub fn account_of(credential: &str) -> String {
 }
 
 /// The account that a request's headers open.
-pub fn of_request(dialect: Dialect, headers: &HeaderMap, now: Timestamp) -> Result<Account, Refusal> {
+pub fn of_request(dialect: Dialect, headers: &HeaderMap, now: Timestamp, faults: &Faults) -> Result<Account, Refusal> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
     let api_key = headers.get("api-key").and_then(|value| value.to_str().ok()).filter(|_| dialect == Dialect::Azure);
     let credential = api_key.or(bearer).map(str::trim).unwrap_or_default();
-    if credential.is_empty() || credential == BAD_KEY {
+    if credential.is_empty() || credential == BAD_KEY || faults.revoked_keys.contains(credential) {
         return Err(Refusal::bad_key(credential));
     }
     let Some(token) = credential.strip_prefix(TOKEN_PREFIX).filter(|_| dialect == Dialect::Azure) else {
-        return Ok(Account { dialect, name: account_of(credential) });
+        let first = faults.renewed_keys.get(credential).map_or(credential, String::as_str);
+        return Ok(Account { dialect, name: account_of(first) });
     };
     match token.split_once('.') {
         Some((until, client)) if until.parse::<i64>().is_ok_and(|until| now.as_secs() < until) => {

@@ -3,6 +3,7 @@
 //! Decides nothing but that. `_simulator` is ours, `entra` issues tokens, the rest are dialects.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{DATE, HOST};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -22,6 +23,9 @@ use crate::clock::Timestamp;
 #[derive(Debug, thiserror::Error)]
 #[error("told to cut the connection")]
 pub struct Cut;
+
+/// How soon a question that hangs is answered once that is over.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Answers one request.
 pub async fn answer(studio: &Arc<Studio>, request: Request<Incoming>) -> Result<Response<Payload>, Cut> {
@@ -57,11 +61,17 @@ fn date(now: Timestamp) -> Option<HeaderValue> {
 /// Answers a request in a dialect.
 async fn provide(studio: &Studio, dialect: Dialect, path: &[&str], request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
     let (head, body) = request.into_parts();
-    let account = account::of_request(dialect, &head.headers, studio.clock.now())?;
+    let account = account::of_request(dialect, &head.headers, studio.clock.now(), studio.books().faults.in_force())?;
     let operation = Operation::of(dialect, &head.method, path).ok_or_else(|| Refusal::no_such_path(&head.method, head.uri.path()))?;
     studio.count(dialect, operation.name());
     let query = head.uri.query().unwrap_or_default();
     let origin = origin(&head.headers);
+    if matches!(operation, Operation::Retrieve(_) | Operation::List) && is_hanging(studio, dialect) {
+        studio.count(dialect, "hung");
+        while is_hanging(studio, dialect) {
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
     match &operation {
         Operation::Create | Operation::Remix(_) | Operation::Edit | Operation::Extend => {
             studio.order(&account, &operation, &head.headers, body, &origin).await
@@ -74,6 +84,11 @@ async fn provide(studio: &Studio, dialect: Dialect, path: &[&str], request: Requ
         Operation::Character(id) => studio.character(&account, id),
         Operation::Models => Ok(studio.models(dialect)),
     }
+}
+
+/// Whether a dialect takes questions and does not answer them.
+fn is_hanging(studio: &Studio, dialect: Dialect) -> bool {
+    studio.books().faults.in_force().hanging.contains(&dialect)
 }
 
 /// Scheme and authority by which the client reached us, for links that must lead back here.

@@ -3,7 +3,7 @@
 //! Knows nothing of HTTP. Scripts come before chance: while a script has entries, each request
 //! takes the next one. Chances are in permille and exclude each other: one request, one fault.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,12 @@ pub struct Faults {
     pub withdrawn: BTreeSet<Dialect>,
     /// How long access tokens are good for, instead of an hour.
     pub token_ttl_secs: Option<u64>,
+    /// Dialects that take questions about jobs, and do not answer.
+    pub hanging: BTreeSet<Dialect>,
+    /// Keys that are refused with 401, because they were revoked.
+    pub revoked_keys: BTreeSet<String>,
+    /// Fresh keys, each with the key whose account it opens.
+    pub renewed_keys: BTreeMap<String, String>,
     /// The shape of CometAPI's answers, instead of the one that the model's name asks for.
     pub comet_shape: Option<Shape>,
 }

@@ -55,6 +55,7 @@ mod unknowns;
 mod burdens;
 mod bad_input;
 mod reloading;
+mod moving;
 mod tls;
 mod http_corpus;
 mod h2;

@@ -1,13 +1,9 @@
 //! Polling: who is asked about jobs, how often, and what its answers mean.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use filmgate::simulator::{Faults, PollFault, Simulator};
+use filmgate::simulator::{Dialect, Faults, PollFault, Simulator};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::process::Site;
@@ -122,44 +118,21 @@ async fn a_list_that_is_not_there_is_done_without() {
 
 // ── One who hangs ──
 
-/// An upstream that takes connections and never answers; how many it holds.
-async fn hanging() -> (SocketAddr, Arc<AtomicUsize>, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, held) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-    let count = held.clone();
-    let mut upstream = JoinSet::new();
-    upstream.spawn(async move {
-        let mut connections = Vec::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            connections.push(connection);
-            count.store(connections.len(), Ordering::SeqCst);
-        }
-    });
-    (address, held, upstream)
-}
-
 #[tokio::test]
 async fn a_route_that_hangs_keeps_no_other_waiting() {
     let rules = || "[[rules]]\nwhen = { tenant = [\"rival\"] }\nroutes = [\"stuck\"]\n[[rules]]\nroutes = [\"well\"]".to_owned();
     let policy = [cometapi("stuck", ""), openai("well", ""), tenant("acme", ""), tenant("rival", ""), rules()];
     let world = World::at_speed(1, &policy).await;
     order(&world.tenant("rival"), 150).await;
-    let (address, held, upstream) = hanging().await;
-    let [_, others @ ..] = policy.clone();
-    let there = format!("base_url = \"http://{address}/v1\"");
-    let stuck = policy[0].replace("base_url = \"{simulator}/cometapi/v1\"", &there);
-    assert!(stuck.contains(&there));
-    world.edit_policy(&[std::slice::from_ref(&stuck), &others].concat()).await;
-    eventually("it hangs", || held.load(Ordering::SeqCst) >= 32).await;
+    world.misbehave(Faults { hanging: [Dialect::Cometapi].into(), ..Faults::default() });
+    let held = || world.simulator.stats().count("hung");
+    eventually("it hangs", || held() >= 32).await;
 
     let acme = world.tenant("acme");
     let video = acme.ordered(&whale()).await;
     world.turn_clock(Duration::from_secs(60));
     assert_eq!(acme.ended(id(&video)).await["status"], "completed", "the other one is asked as ever");
-    assert_eq!(held.load(Ordering::SeqCst), 32, "no more than its own share");
-
-    drop(upstream);
-    world.edit_policy(&policy).await;
+    assert_eq!(held(), 32, "no more than its own share");
     world.end().await;
 }
 

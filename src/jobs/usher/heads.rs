@@ -88,8 +88,8 @@ pub fn planned(gw: &Gateway, policy: &Policy, head: &InLine) -> Option<Plan> {
     let mut planned = planned.inspect_err(|why| debug!(job.id = %job.id, ?why, "nobody may make it at present")).ok()?;
     planned.pass_over(|candidate| (candidate.price > job.ceiling).then(|| format!("costs more than the {} held", job.ceiling)));
     planned.pass_over(|candidate| {
-        let elsewhere = ties.lives_on.as_ref().filter(|name| **name != candidate.route.name);
-        elsewhere.map(|route| format!("has none of the characters, which are on {route}"))
+        let elsewhere = ties.lives_on.as_ref().filter(|home| !candidate.route.is_at(home));
+        elsewhere.map(|home| format!("has none of the characters, which are on {}", home.route))
     });
     let residency = job.residency.as_deref();
     planned.pass_over(|candidate| (!may_process(&candidate.route, residency)).then(|| "is not where the job is bound to".to_owned()));

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use super::under_way::UnderWay;
-use crate::budget::Account;
 use crate::gateway::Gateway;
 use crate::id::RouteName;
 use crate::policy::Policy;
@@ -36,7 +35,7 @@ impl<'a> Rooms<'a> {
             return Ok(*left > 0);
         }
         let left = match route.limits.in_flight {
-            Some(max) => max.saturating_sub(self.gw.store.places_taken(&Account::Route(name.clone())).await?),
+            Some(max) => max.saturating_sub(self.gw.store.places_taken_in(&route.home()).await?),
             None => u32::MAX,
         };
         let left = match self.gw.hall.takes_one_at_a_time(name) {

@@ -7,6 +7,8 @@
 mod compare;
 mod price;
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,14 +18,15 @@ use tracing::{error, info, warn};
 use self::compare::{Bill, compare};
 pub use self::compare::{BillLine, RouteReport};
 use super::Declined;
-use super::walk::walk;
+use super::walk::{Walk, walk};
+use crate::accounts::REMEDY;
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
-use crate::id::RouteName;
+use crate::id::{Home, RouteName};
 use crate::jobs::Account;
 use crate::money::MicroUsd;
-use crate::policy::Route;
-use crate::store::{StoreError, Unexplained};
+use crate::policy::{Policy, Route};
+use crate::store::{Booked, Inhabited, StoreError, Unexplained};
 
 /// How much earlier than asked for is looked: clocks differ, and a job is written down before it is sent.
 const SLACK: Duration = Duration::from_secs(300);
@@ -72,15 +75,15 @@ pub struct Charge {
 /// Compares, and puts into suspense what it is told to.
 pub async fn reconcile(gw: &Gateway, asked: &Asked) -> Result<Report, Declined> {
     let policy = gw.policy.snapshot();
-    let all = policy.routes.values().chain(policy.retired.values());
-    let routes: Vec<_> = all.filter(|route| asked.route.as_ref().is_none_or(|only| route.name == *only)).collect();
+    let inhabited = gw.store.inhabited().await?;
+    let routes: Vec<_> = policy.all_routes().filter(|route| asked.route.as_ref().is_none_or(|only| route.name == *only)).collect();
     if routes.is_empty() {
         return Err(Declined::Unknown("there is no such route in the policy".to_owned()));
     }
     if let Some((route, _)) = asked.bill.as_ref().filter(|(route, _)| !routes.iter().any(|known| known.name == *route)) {
         return Err(Declined::Unknown(format!("there is no route {route} in the policy")));
     }
-    let found = join_all(routes.into_iter().map(|route| look(gw, route, asked))).await;
+    let found = join_all(routes.into_iter().map(|route| look(gw, &policy, &inhabited, route, asked))).await;
     let routes = found.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
     let suspense = gw.store.unexplained().await?;
     let overview = gw.store.overview().await?;
@@ -103,19 +106,34 @@ fn charge(charge: &Unexplained) -> Charge {
 
 /// One route. The order makes a job that is just being accepted no orphan: the list is read first, and only then
 /// who may be in it.
-async fn look(gw: &Gateway, route: &Route, asked: &Asked) -> Result<RouteReport, StoreError> {
+async fn look(
+    gw: &Gateway,
+    policy: &Policy,
+    inhabited: &[Inhabited],
+    route: &Arc<Route>,
+    asked: &Asked,
+) -> Result<RouteReport, StoreError> {
     let since = asked.since.before(SLACK);
     let walked = walk(gw, route, since, |_| false).await;
     let booked = gw.store.booked(&route.name, since.before(SLACK)).await?;
-    let bill = asked.bill.as_ref().filter(|(billed, _)| *billed == route.name).map(|(_, lines)| lines.as_slice());
+    let is_present = policy.route_of(&route.name).is_some_and(|present| Arc::ptr_eq(present, route));
+    // A bill is not told apart by accounts: it is laid beside all that the route ever had.
+    let bill = asked.bill.as_ref().filter(|(billed, _)| *billed == route.name && is_present).map(|(_, lines)| lines.as_slice());
     let listed = walked.iter().flat_map(|walk| &walk.jobs).map(|job| job.upstream_id.clone());
     let ids: Vec<String> = listed.chain(bill.into_iter().flatten().map(|line| line.upstream_id.clone())).collect();
-    let account = Account::of(gw, route);
+    let account = Account::of(policy, inhabited, &route.name, route);
+    let (booked, unasked) = of_account(gw, policy, &account, route, booked, walked.as_ref(), bill.is_some());
     let mut known = account.taken(gw, &ids).await?;
+    if bill.is_some() {
+        known.extend(gw.store.known_upstream_ids(&Home { route: route.name.clone(), account: None }, &ids).await?);
+    }
     // Whether it is explained is told of suspense, once.
     known.extend(account.charged(gw, &ids).await?);
     let bill = bill.map(|lines| Bill { lines, since: asked.since });
     let mut report = compare(route, walked.as_ref(), &booked, &known, bill.as_ref(), gw.clock.now(), since);
+    if unasked > 0 && is_present {
+        report.incomplete.get_or_insert_with(|| format!("{unasked} attempts are with a former account, which cannot be asked; {REMEDY}"));
+    }
     // On an account that others use too, what nobody here knows is theirs.
     if asked.write && !route.unknown.shared_account {
         for orphan in report.orphans.iter_mut().filter(|orphan| orphan.owed > MicroUsd::ZERO) {
@@ -135,6 +153,29 @@ async fn look(gw: &Gateway, route: &Route, asked: &Asked) -> Result<RouteReport,
     Ok(report)
 }
 
+/// The attempts that are in a route's account, and how many of its other ones are in accounts that nobody can be asked about.
+fn of_account(
+    gw: &Gateway,
+    policy: &Policy,
+    account: &Account<'_>,
+    route: &Route,
+    booked: Vec<Booked>,
+    walked: Option<&Walk>,
+    all: bool,
+) -> (Vec<Booked>, usize) {
+    let home = |ours: &Booked| Home { route: route.name.clone(), account: ours.account.clone() };
+    let listed: HashSet<&str> = walked.into_iter().flat_map(|walk| &walk.jobs).map(|job| job.upstream_id.as_str()).collect();
+    for ours in booked.iter().filter(|ours| ours.upstream_id.as_deref().is_some_and(|id| listed.contains(id))) {
+        if account.may_be_in(&home(ours)) {
+            gw.accounts.is_the_same(&home(ours), route);
+        }
+    }
+    let can_be_asked = |ours: &Booked| gw.accounts.way(policy, &home(ours)).is_some_and(|way| way.own().is_some());
+    let unasked = booked.iter().filter(|ours| !can_be_asked(ours)).count();
+    let booked = booked.into_iter().filter(|ours| all || account.is_in(gw, &home(ours))).collect();
+    (booked, unasked)
+}
+
 /// Ends reconcile-only mode, whatever is still unexplained. Whether it was on.
 pub async fn done(gw: &Gateway) -> Result<bool, Declined> {
     let was_on = gw.store.reconciled().await?;
@@ -149,7 +190,7 @@ const MODE_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Follows the mode, and while it is on looks for what was bought since, until the gateway stops.
-pub async fn follow(gw: std::sync::Arc<Gateway>) {
+pub async fn follow(gw: Arc<Gateway>) {
     let mut next_look = tokio::time::Instant::now();
     loop {
         match gw.store.reconciling().await {
