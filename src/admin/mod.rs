@@ -8,6 +8,7 @@ mod door;
 mod explain;
 mod notices;
 pub mod page;
+mod purses;
 mod queue;
 pub mod views;
 
@@ -44,6 +45,7 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/api/reconcile") => acts::reconciled(&gw, request.uri().query()).await,
         (&Method::GET, "/api/halt") => acts::halts(&gw).await,
         (&Method::GET, "/api/explain") => explain::answer(&gw, request.uri().query()).await,
+        (&Method::GET, "/api/purses") => purses::answer(&gw, request.uri().query()).await,
         (&Method::GET, "/api/queue") => queue::answer(&gw, request.uri().query()).await,
         (&Method::GET, "/api/notices") => notices::list(&gw).await,
         (&Method::GET, path) if path.starts_with("/api/probe/") => acts::probed(&gw, &path["/api/probe/".len()..]),

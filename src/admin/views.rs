@@ -260,7 +260,7 @@ fn purse_view(purse: &Purse, warn: &[u8]) -> PurseView {
 }
 
 /// `part` in thousandths of `cap`, rounded down: 0 without a cap, all of it under a cap of nothing.
-fn permille(part: MicroUsd, cap: Option<MicroUsd>) -> i64 {
+pub(super) fn permille(part: MicroUsd, cap: Option<MicroUsd>) -> i64 {
     match cap.map(MicroUsd::get) {
         None => 0,
         Some(cap) if cap <= 0 => 1000,

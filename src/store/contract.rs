@@ -56,6 +56,7 @@ const CASES: &[(&str, Case)] = &[
     ("a key's and an end user's cap count with their tenant's, or nothing is booked", |w| Box::pin(caps::all_or_nothing(w))),
     ("an end user's cap takes exactly what fits of two hundred at once", |w| Box::pin(caps::exact(w))),
     ("a new cap of a key or an end user knows what was spent before it", |w| Box::pin(caps::newer_than_its_jobs(w))),
+    ("who has used most of a cap is told first", |w| Box::pin(caps::fullest(w))),
     ("any name of an end user is an account of its own", |w| Box::pin(caps::any_name(w))),
     ("a lowered cap lets what is held stand", |w| Box::pin(money::lowered_cap(w))),
     ("places in flight are exact", |w| Box::pin(money::places(w))),

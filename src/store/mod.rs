@@ -11,6 +11,7 @@ mod extras;
 mod facts;
 mod moves;
 mod notices;
+mod payers;
 mod postgres;
 mod records;
 mod report;
@@ -35,6 +36,7 @@ use crate::notice::{Addressee, NewNotice};
 pub use self::corrections::{Correction, CorrectionError, Unexplained};
 pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, NewPlace, OpenError, StoreError};
 pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
+pub use self::payers::Payers;
 pub use self::postgres::Postgres;
 pub use self::records::{
     Attempt, Balance, Booked, Character, Due, Halt, InLine, Inhabited, Job, JobError, Jobs, Keyed, Leased, LedgerEntry, Line, OpenJobs,
@@ -159,6 +161,10 @@ pub trait Store: Send + Sync {
 
     /// What an account has in a period; nothing was ever booked there if `None`.
     async fn balance(&self, account: &Account, period: &str) -> Result<Option<Balance>, StoreError>;
+
+    /// The balances of keys, or of end users, in the period that they count in at `now`: those that have used the largest
+    /// share of their caps first, up to `n`. Of one tenant, or of all.
+    async fn fullest(&self, of: Payers, tenant: Option<&TenantName>, now: Timestamp, n: u32) -> Result<Vec<Balance>, StoreError>;
 
     /// Has accounts count in their bookings' periods which count in another one that goes on at `at`: their budget was
     /// changed. Each begins with the jobs of that time that the account has already. How many there were.

@@ -83,3 +83,39 @@ async fn a_report_goes_down_to_keys_and_end_users_and_adds_up_to_their_tenants()
     assert_eq!(csv("--by user --top 1 --tenant acme --format csv"), ["acme '=2+3 3 3 12 1.20", "(2 others)  4 4 16 1.60"]);
     world.end().await;
 }
+
+#[tokio::test]
+async fn the_balances_of_keys_and_end_users_are_told_by_how_much_of_their_caps_is_used() {
+    let users = "user_budget = { cap = \"1.60\", per = \"day\" }";
+    let world = World::at_speed(
+        1,
+        &[openai("openai", ""), acme("{ cap = \"8.00\" }", users), tenant("b-corp", &format!("budget = {{ cap = \"50.00\" }}\n{users}"))],
+    )
+    .await;
+    let (ci, web, b_corp) = (by_key(&world, "acme-ci").client, by_key(&world, "acme-web").client, world.tenant("b-corp").client);
+    for (client, user, clips) in [(&ci, Some("u-1"), 1), (&web, Some("u-2"), 3), (&web, None, 2), (&b_corp, Some("u-1"), 4)] {
+        for _ in 0..clips {
+            wish_for(client, user).await;
+        }
+    }
+    let told = async |query: &str| {
+        let answer = world.operator().get(&format!("/api/purses?{query}")).await.ok().json();
+        let line = |purse: &Value| {
+            let word = |name: &str| purse[name].as_str().unwrap_or("-").to_owned();
+            format!("{} {} {} {} {} {}", word("tenant"), word("name"), word("cap"), word("held"), word("left"), purse["used_permille"])
+        };
+        answer["purses"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
+    };
+    let users =
+        ["b-corp u-1 1.60 1.60 0.00 1000", "acme u-2 1.60 1.20 0.40 750", "acme - 1.60 0.80 0.80 500", "acme u-1 1.60 0.40 1.20 250"];
+    assert_eq!(told("of=users").await, users);
+    assert_eq!(told("of=users&limit=1&tenant=acme").await, users[1..2]);
+    assert_eq!(told("of=keys").await, ["acme ci 8.00 0.40 7.60 50"], "the other has no cap");
+    for nonsense in ["", "of=tenants", "of=users&limit=many"] {
+        assert_eq!(world.operator().get(&format!("/api/purses?{nonsense}")).await.status, 422, "{nonsense}");
+    }
+    assert!(!world.operator().get("/metrics").await.ok().text().contains("u-2"), "no end user is a label");
+    world.turn_clock(std::time::Duration::from_secs(600));
+    eventually("all are settled", || world.spent("gateway") == 10 * CLIP).await;
+    world.end().await;
+}

@@ -381,6 +381,29 @@ async function reload() {
   setTimeout(() => { button.textContent = "Reload now"; button.disabled = false; }, 1500);
 }
 
+function drawPayer(kind, purse) {
+  const cap = purse.cap === null ? "no cap" : usd(purse.cap);
+  return el("tr", null,
+    el("td", { class: "tenant" }, purse.tenant), el("td", null, `${kind} ${purse.name ?? "(not named)"}`, el("div", { class: "quiet" }, purse.period)),
+    el("td", { class: "number" }, `${Math.floor(purse.used_permille / 10)} %`),
+    el("td", { class: "number" }, usd(purse.spent)), el("td", { class: "number" }, usd(purse.held)), el("td", { class: "number" }, cap));
+}
+
+/** Looked up when it is opened, and not at each refresh: there may be very many of them. */
+async function showPayers() {
+  if (!byId("below").open) return;
+  try {
+    const [keys, users] = await Promise.all([read("api/purses?of=keys&limit=20"), read("api/purses?of=users&limit=50")]);
+    const rows = [...keys.purses.map((purse) => drawPayer("key", purse)), ...users.purses.map((purse) => drawPayer("user", purse))];
+    const heads = ["Tenant", "Whose", "Used", "Spent", "Held", "Cap"];
+    const head = el("tr", null, heads.map((name, n) => el("th", { scope: "col", class: n > 1 ? "number" : null }, name)));
+    byId("payers").replaceChildren(rows.length === 0 ? el("p", { class: "empty" }, "None has a cap and a job under it.")
+      : el("table", null, el("thead", null, head), el("tbody", null, rows)));
+  } catch {
+    byId("payers").replaceChildren(el("p", { class: "empty" }, "Not known at the moment."));
+  }
+}
+
 /** One refresh after another, none while nobody looks. */
 async function follow() {
   if (!document.hidden) await refresh();
@@ -388,6 +411,7 @@ async function follow() {
 }
 
 byId("reload").addEventListener("click", reload);
+byId("below").addEventListener("toggle", showPayers);
 byId("ask").addEventListener("submit", explain);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 follow();

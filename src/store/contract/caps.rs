@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::TenantName;
 use crate::job::Event;
 use crate::money::MicroUsd;
-use crate::store::OpenError;
+use crate::store::{OpenError, Payers};
 
 const CLIP: i64 = 800_000;
 
@@ -93,4 +93,29 @@ pub async fn any_name(world: World) {
         assert_eq!(books(&world, &account).await, (CLIP, 0), "{account}");
         assert!(account.to_string().len() < 90, "{account}");
     }
+}
+
+pub async fn fullest(world: World) {
+    // Half of one cap, all of another, a quarter of a third; and a rival's user of the same name, who has used least.
+    let users = [("acme", "u-1", 2), ("acme", "u-2", 1), ("acme", "u-3", 4), ("rival", "u-1", 8), ("acmeb", "u-9", 3)];
+    for (tenant, user, clips) in users {
+        let wish = Wish { tenant, key: Some(("ci", Some(20 * CLIP))), user: Some((user, Some(clips * CLIP))), ..Wish::plain() };
+        world.open(&wish).await.unwrap();
+    }
+    let told = async |of, who: Option<&str>, n| {
+        let tenant = who.map(TenantName::new);
+        let found = world.store.fullest(of, tenant.as_ref(), NOON, n).await.unwrap();
+        found.into_iter().map(|balance| balance.account).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Payers::Users, Some("acme"), 9).await, ["user:acme/u-2", "user:acme/u-1", "user:acme/u-3"]);
+    assert_eq!(told(Payers::Users, None, 3).await, ["user:acme/u-2", "user:acme/u-1", "user:acmeb/u-9"]);
+    assert_eq!(told(Payers::Keys, None, 9).await, ["key:acme/ci", "key:acmeb/ci", "key:rival/ci"]);
+    assert!(told(Payers::Users, Some("nobody"), 9).await.is_empty());
+
+    // What counted in a period that is over has used nothing of the next.
+    let later = Timestamp::from_secs(NOON.as_secs() + 100);
+    let short = Period { key: "day:1".to_owned(), from: NOON, until: Some(later) };
+    world.open(&Wish { tenant: "brief", period: short, ..named(None, Some(CLIP)) }).await.unwrap();
+    assert_eq!(told(Payers::Users, Some("brief"), 9).await, ["user:brief/u-1"]);
+    assert!(world.store.fullest(Payers::Users, Some(&TenantName::new("brief")), later, 9).await.unwrap().is_empty());
 }

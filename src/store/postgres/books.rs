@@ -6,8 +6,9 @@ use super::notices;
 use super::read::balance;
 use super::rows::Columns;
 use super::session::Session;
+use crate::clock::Timestamp;
 use crate::money::MicroUsd;
-use crate::store::{OpenJobs, Overview};
+use crate::store::{Balance, OpenJobs, Overview};
 
 /// The newest balances that are answered at once.
 const BALANCES_MAX: i64 = 10_000;
@@ -48,6 +49,16 @@ async fn total(session: &Session, lines: &str) -> Result<MicroUsd, Fault> {
     let sql = format!("SELECT coalesce(sum(amount_microusd), 0)::bigint FROM ledger WHERE {lines}");
     let found = session.row_if_any(&sql, &[]).await?;
     found.map_or(Ok(MicroUsd::ZERO), |row| Columns::of(&row).money())
+}
+
+/// The payers of a kind that have used the largest share of their caps.
+pub(super) async fn fullest(session: &Session, accounts: &(String, String), now: Timestamp, n: u32) -> Result<Vec<Balance>, Fault> {
+    let sql = "SELECT account, period, held_microusd, spent_microusd, cap_microusd FROM current_periods JOIN balances USING (account, period)
+        WHERE account >= $1 AND account < $2 AND (until_at_ms IS NULL OR until_at_ms > $3)
+        ORDER BY CASE WHEN cap_microusd IS NULL THEN -1.0 WHEN cap_microusd <= 0 THEN 1e18
+            ELSE (held_microusd::float8 + spent_microusd) / cap_microusd END DESC, held_microusd::numeric + spent_microusd DESC, account LIMIT $4";
+    let rows = session.rows(sql, &[&accounts.0, &accounts.1, &now.as_ms(), &i64::from(n)]).await?;
+    rows.iter().map(balance).collect()
 }
 
 /// What must hold of the books, as a query that finds what does not, and says so in its one column.

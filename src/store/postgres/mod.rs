@@ -46,8 +46,8 @@ use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
     ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Inhabited, Job, Jobs,
-    Keyed, Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed,
-    Report, ReportQuery, Standing, Store, StoreError, Unexplained,
+    Keyed, Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Payers, Postponed,
+    Removed, Report, ReportQuery, Standing, Store, StoreError, Unexplained,
 };
 
 /// How long the first connection is waited for, and a migration by others.
@@ -334,6 +334,12 @@ impl Store for Postgres {
     async fn balance(&self, account: &Account, period: &str) -> Result<Option<Balance>, StoreError> {
         let account = &account.to_string();
         self.read(|session| async move { read::account_balance(&session, account, period).await }).await
+    }
+
+    async fn fullest(&self, of: Payers, tenant: Option<&TenantName>, now: Timestamp, n: u32) -> Result<Vec<Balance>, StoreError> {
+        let accounts = of.range(tenant);
+        let accounts = &accounts;
+        self.read_moment(ANSWER_WITHIN, |session| async move { books::fullest(&session, accounts, now, n).await }).await
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {

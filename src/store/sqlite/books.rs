@@ -5,8 +5,9 @@ use rusqlite::{Connection, Error};
 use super::notices;
 use super::read::balance;
 use super::rows::Columns;
+use crate::clock::Timestamp;
 use crate::money::MicroUsd;
-use crate::store::{OpenJobs, Overview};
+use crate::store::{Balance, OpenJobs, Overview};
 
 /// The newest balances that are answered at once.
 const BALANCES_MAX: u32 = 10_000;
@@ -41,6 +42,17 @@ pub(super) fn overview(conn: &Connection) -> Result<Overview, Error> {
     };
     let suspense = total("job_id IS NULL AND kind IN ('suspense', 'adjust')")?;
     Ok(Overview { open, balances, suspense, overrun: total("kind = 'overrun'")?, notices: notices::standing(&moment)? })
+}
+
+/// The payers of a kind that have used the largest share of their caps.
+pub(super) fn fullest(conn: &Connection, accounts: &(String, String), now: Timestamp, n: u32) -> Result<Vec<Balance>, Error> {
+    let sql =
+        "SELECT account, period, held_microusd, spent_microusd, cap_microusd FROM current_periods JOIN balances USING (account, period)
+        WHERE account >= ?1 AND account < ?2 AND (until_at_ms IS NULL OR until_at_ms > ?3)
+        ORDER BY CASE WHEN cap_microusd IS NULL THEN -1.0 WHEN cap_microusd <= 0 THEN 1e18
+            ELSE (held_microusd + spent_microusd) * 1.0 / cap_microusd END DESC, held_microusd + spent_microusd DESC, account LIMIT ?4";
+    let mut rows = conn.prepare_cached(sql)?;
+    rows.query_map(rusqlite::params![accounts.0, accounts.1, now.as_ms(), n], balance)?.collect()
 }
 
 /// What must hold of the books, as a query that finds what does not, and says so in its one column.

@@ -44,8 +44,8 @@ use crate::job::{State, Step};
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
     ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Inhabited, Job, Jobs,
-    Keyed, Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Postponed, Removed,
-    Report, ReportQuery, Standing, Store, StoreError, Unexplained,
+    Keyed, Leased, LedgerEntry, Line, NewAttempt, NewJob, NewPlace, Notice, NoticesIn, OpenError, Overview, Page, Payers, Postponed,
+    Removed, Report, ReportQuery, Standing, Store, StoreError, Unexplained,
 };
 
 /// A store in one SQLite file. Dropping it writes what still waits and closes the file in order.
@@ -270,6 +270,11 @@ impl Store for Sqlite {
     async fn places_taken_in(&self, home: &Home) -> Result<u32, StoreError> {
         let home = home.clone();
         self.readers.read(move |conn| money::places_taken_in(conn, &home)).await
+    }
+
+    async fn fullest(&self, of: Payers, tenant: Option<&TenantName>, now: Timestamp, n: u32) -> Result<Vec<Balance>, StoreError> {
+        let accounts = of.range(tenant);
+        self.readers.read(move |conn| books::fullest(conn, &accounts, now, n)).await
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {
