@@ -4,6 +4,10 @@
 //! what as many connections do that add to one row, a commit each: nobody who holds a lock until a commit of its own is
 //! on the disk is faster. `far` is the same server behind a wire that takes [`WIRE`] each way. The server is a private
 //! one; without PostgreSQL only SQLite is measured.
+//!
+//! When the locks went from fifteen exchanges of messages to one, 24 at once went from 117 to 252 a second near the server and
+//! from 9 to 109 far from it (medians from 180 to 96 and from 2,468 to 213 ms); with at most four of a gateway at the locks, a
+//! read beside 48 of them went from 286 to 4 ms at the 99th percentile. Caps of a key and a user cost nothing that shows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
