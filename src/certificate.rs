@@ -68,6 +68,11 @@ pub fn read(chain: &[u8], key: &[u8]) -> Result<Certificate, Unfit> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
     let chain = chain.map_err(|_| bad_chain("this is not PEM to its end".to_owned()))?;
     let Some(own) = chain.first() else { return Err(bad_chain("there is no certificate in this file".to_owned())) };
+    if validity::is_version_1(own) {
+        let remedy = "have it issued as version 3, with the names that clients connect to as subjectAltName";
+        let message = "the certificate is of X.509 version 1, which clients do not take".to_owned();
+        return Err(Unfit { half: Half::Certificate, message, remedy });
+    }
     let validity = Validity::of(own).ok_or_else(|| bad_chain("the certificate cannot be read".to_owned()))?;
     // The fault is not repeated: it may quote the key.
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| bad_key("there is no private key in this file that can be read"))?;

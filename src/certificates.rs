@@ -14,7 +14,7 @@ use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::sign::SingleCertAndKey;
 
 use crate::auth;
-use crate::certificate::{self, Certificate, Validity};
+use crate::certificate::{self, Certificate, Half, Unfit, Validity};
 use crate::clock::Timestamp;
 use crate::metrics::Listener;
 use crate::policy::load::{TlsFiles, tls_files};
@@ -116,7 +116,7 @@ const fn said_of(listener: Listener, server: &Server) -> Option<&Tls> {
 impl Shown {
     fn start(listener: Listener, tls: &Tls) -> Result<Self, String> {
         let files = tls_files(tls).map_err(|unfit| unfit.to_string())?;
-        let certificate = certificate::read(&files.cert, &files.key).map_err(|unfit| unfit.to_string())?;
+        let certificate = certificate::read(&files.cert, &files.key).map_err(|unfit| named(tls, &unfit))?;
         let config = ArcSwap::from_pointee(config(&certificate)?);
         let standing = Standing { validity: certificate.validity, refused: None };
         let state = State { tls: tls.clone(), shown: fingerprint(&files), glimpsed: None, standing };
@@ -158,7 +158,8 @@ impl Shown {
             state.standing.refused = None;
             return Looked::Same;
         }
-        let taken = files.and_then(|files| certificate::read(&files.cert, &files.key)).map_err(|unfit| unfit.to_string());
+        let files = files.map_err(|unfit| unfit.to_string());
+        let taken = files.and_then(|files| certificate::read(&files.cert, &files.key).map_err(|unfit| named(&state.tls, &unfit)));
         let taken = taken.and_then(|certificate| {
             if state.standing.validity.holds_at(now) && !certificate.validity.holds_at(now) {
                 let why = certificate.validity.warning(now).unwrap_or_default();
@@ -183,6 +184,12 @@ impl Shown {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is wrong with the content of a file, and which file that is.
+fn named(tls: &Tls, unfit: &Unfit) -> String {
+    let file = if unfit.half == Half::Certificate { &tls.cert } else { &tls.key };
+    format!("{}: {unfit}", file.display())
 }
 
 fn fingerprint(files: &TlsFiles) -> [u8; 32] {

@@ -46,6 +46,24 @@ fn two_files_that_are_not_one_identity_are_told_apart_by_what_is_wrong() {
 }
 
 #[test]
+fn a_certificate_of_the_first_version_is_called_that_and_not_unreadable() {
+    // Made by `openssl x509 -req` without extensions; there is no key, as it is not got to.
+    let old = "\
+    -----BEGIN CERTIFICATE-----\n\
+    MIIBFTCBuwIUfrow75vtuS+p61DnVXw+DgIo9V0wCgYIKoZIzj0EAwIwDDEKMAgG\n\
+    A1UEAwwBYTAgFw0yNjEyMDEwMDE1MTBaGA8yMTI2MTEwNzAwMTUxMFowDDEKMAgG\n\
+    A1UEAwwBYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABCDBIpeNYsLPSMAmXZYS\n\
+    sIQcBMPAhioHuhYkyahqIJEbwFr7NS8Zq6kwO+9MDYck7m2WLoJ1G/VrwE44zTt1\n\
+    4cYwCgYIKoZIzj0EAwIDSQAwRgIhAKJohQM76RR/GqTr9t05nYaTZn11ug9EtYVJ\n\
+    w95rtZcUAiEAu6sTBb4JNxXgaR6igUO2qAA7ukpM+Pdd0lEPRlk5+Ug=\n\
+    -----END CERTIFICATE-----\n\
+    ";
+    let unfit = read(old.as_bytes(), b"").unwrap_err();
+    assert_eq!(unfit.half, Half::Certificate);
+    assert!(unfit.message.contains("X.509 version 1") && unfit.remedy.contains("version 3"), "{unfit}");
+}
+
+#[test]
 fn its_end_is_warned_of_in_time_and_not_always() {
     let secs = |days: i64| Timestamp::from_secs(days * 86_400 + 60);
     let year = Validity { from: secs(0), until: secs(365) };

@@ -36,6 +36,12 @@ impl Validity {
     }
 }
 
+/// Whether a certificate in DER is of the first version, which does not say its version.
+pub fn is_version_1(certificate: &[u8]) -> bool {
+    let fields = Fields(certificate).of_kind(SEQUENCE).and_then(|whole| Fields(whole).of_kind(SEQUENCE));
+    fields.and_then(|fields| Fields(fields).next()).is_some_and(|(kind, _)| kind == INTEGER)
+}
+
 /// Values one behind the other, each behind its kind and its length.
 struct Fields<'a>(&'a [u8]);
 

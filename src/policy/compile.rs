@@ -34,7 +34,7 @@ use sha2::{Digest, Sha256};
 
 use super::Policy;
 use super::fault::{Faults, Gathering};
-use super::file::forms::Placed;
+use super::file::forms::{Placed, Whole};
 use super::read;
 use super::terms::{self, Wrong};
 use crate::secret::Secret;
@@ -162,15 +162,17 @@ impl<'a> Pass<'a> {
     }
 
     /// A whole number within bounds.
-    fn number(&mut self, path: fmt::Arguments<'_>, number: &Option<Placed<u32>>, bounds: RangeInclusive<u32>) -> Option<u32> {
+    fn number(&mut self, path: fmt::Arguments<'_>, number: &Option<Placed<Whole>>, bounds: RangeInclusive<u32>) -> Option<u32> {
         let number = number.as_ref()?;
         let (least, most) = (bounds.start(), bounds.end());
         let remedy = match *most {
             u32::MAX => format!("write a whole number of at least {least}, or leave the key out"),
             most => format!("write a whole number from {least} to {most}, or leave the key out"),
         };
-        let wrong = || Wrong::new(format!("{} is out of range", number.value), remedy);
-        self.keep(&number.at, path, bounds.contains(&number.value).then_some(number.value).ok_or_else(wrong))
+        let Whole(written) = number.value;
+        let wrong = || Wrong::new(format!("{written} is out of range"), remedy);
+        let within = u32::try_from(written).ok().filter(|number| bounds.contains(number));
+        self.keep(&number.at, path, within.ok_or_else(wrong))
     }
 
     /// A free word that is compared as it stands: a region, a residency.

@@ -90,8 +90,10 @@ fn named<T: DeserializeOwned + Default>(
 fn listed(path: &str, value: Option<Spanned<DeValue<'_>>>, faults: &mut Gathering<'_>) -> Vec<Placed<Rule>> {
     let Some(value) = value else { return Vec::new() };
     let at = value.span();
+    if !value.get_ref().is_array() {
+        cover_leaves(&value, faults);
+    }
     let DeValue::Array(entries) = value.into_inner() else {
-        faults.cover(at.clone());
         faults.add(&at, path, format!("`{path}` is a list of tables"), format!("begin each with a line [[{path}]], in double brackets"));
         return Vec::new();
     };
@@ -189,7 +191,10 @@ fn tell(path: &str, key: &Key<'_>, value: &Spanned<DeValue<'_>>, error: &Error, 
         if sounds_secret(key.get_ref()) || wanted == "a table" {
             cover_leaves(value, faults);
         }
-        faults.add(&place, path, format!("expected {wanted}, found {}", kind(problem)), remedy);
+        match problem.starts_with("invalid value: integer") {
+            true => faults.add(&place, path, "this number is out of range", "write a whole number that is not negative, such as 8"),
+            false => faults.add(&place, path, format!("expected {wanted}, found {}", kind(problem)), remedy),
+        }
     } else {
         faults.add(&place, path, message, "correct or remove it");
     }
@@ -216,7 +221,6 @@ fn kind(problem: &str) -> &'static str {
     let found = problem.split_once(": ").map_or("", |(_, found)| found);
     match found.split([' ', '`']).next().unwrap_or_default() {
         "string" => "text",
-        "integer" if problem.starts_with("invalid value") => "a number that is out of range",
         "integer" => "a whole number",
         "floating" => "a number with a point",
         "boolean" => "true or false",
@@ -250,7 +254,9 @@ fn choices(lead: impl Display, wrong: &str, known: &[&str]) -> String {
 }
 
 fn syntax_remedy(message: &str) -> &'static str {
-    if message.contains("duplicate key") {
+    if message.contains("unquoted key") {
+        "write `key = value`, and a remark behind `#`; a key with other characters than these stands in double quotes"
+    } else if message.contains("duplicate key") {
         "a key or table may stand in one place only: remove or merge one of the two"
     } else if message.contains("quot") || message.contains("string") {
         "text stands between two double quotes, on one line"

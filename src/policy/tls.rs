@@ -10,6 +10,6 @@ pub struct Tls {
     pub cert: PathBuf,
     /// PEM: its private key.
     pub key: PathBuf,
-    /// Where the policy file says so, bytes: for faults that show only when the files are read.
-    pub at: Range<usize>,
+    /// Where the policy file names the one and the other, bytes: for faults that show only when the files are read.
+    pub at: (Range<usize>, Range<usize>),
 }

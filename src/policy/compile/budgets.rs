@@ -41,14 +41,14 @@ pub(super) fn compile(base: &dyn fmt::Display, budget: &Placed<file::Budget>, pa
     let timezone = zone(format_args!("{base}.timezone"), &file.timezone, pass);
     let warn = file.warn.as_ref().and_then(|warn| {
         let ascending = warn.value.iter().zip(warn.value.iter().skip(1)).all(|(a, b)| a < b);
-        let ok = ascending && warn.value.iter().all(|percent| (1..=100).contains(percent));
+        let percentages = || warn.value.iter().map(|percent| u8::try_from(*percent).ok().filter(|percent| (1..=100).contains(percent)));
         let wrong = || {
             Wrong::new(
                 "these are not percentages in ascending order",
                 "write whole numbers from 1 to 100, each greater than the one before: [50, 80, 95]",
             )
         };
-        pass.keep(&warn.at, format_args!("{base}.warn"), ok.then(|| warn.value.clone()).ok_or_else(wrong))
+        pass.keep(&warn.at, format_args!("{base}.warn"), percentages().collect::<Option<Vec<u8>>>().filter(|_| ascending).ok_or_else(wrong))
     });
     Some(Budget { cap: cap?, per, timezone: timezone?, warn: warn.unwrap_or_else(|| WARN_DEFAULT.to_vec()) })
 }

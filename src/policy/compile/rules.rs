@@ -44,7 +44,9 @@ fn rule(i: usize, written: &Placed<file::Rule>, when: When, file: &file::Gateway
         RuleRoutes::Weights(weights) => weights.iter().map(|(name, weight)| (name, weighed(i, weight, pass))).collect(),
     };
     named.sort_by_key(|(name, _)| name.at.start);
-    if named.is_empty() {
+    if named.is_empty() && pass.faults.any_under(&format!("rules[{i}].routes")) {
+        return None;
+    } else if named.is_empty() {
         pass.faults.add(&chosen.at, path, "this rule names no routes", "write at least one");
     } else if named.iter().all(|(_, weight)| *weight == 0) {
         pass.faults.add_missing(&chosen.at, path, "the weights of this rule add up to 0", "give at least one route a weight above 0");

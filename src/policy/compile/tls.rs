@@ -10,7 +10,7 @@ use crate::policy::{Tls, file};
 pub(super) fn compile(path: &str, written: &Option<Placed<file::Tls>>, pass: &mut Pass<'_>) -> Option<Tls> {
     let written = written.as_ref()?;
     let mut file = |key: &str, holds: &str, given: &Option<Placed<String>>| match given {
-        Some(given) if !given.value.is_empty() && !given.value.contains("://") => Some(PathBuf::from(&given.value)),
+        Some(given) if !given.value.is_empty() && !given.value.contains("://") => Some((PathBuf::from(&given.value), given.at.clone())),
         given => {
             let at = given.as_ref().map_or(&written.at, |given| &given.at);
             let remedy = format!("write `{key} = \"PATH\"`, the PEM file with {holds}");
@@ -19,5 +19,6 @@ pub(super) fn compile(path: &str, written: &Option<Placed<file::Tls>>, pass: &mu
         }
     };
     let (cert, key) = (file("cert", "the certificate", &written.value.cert), file("key", "its private key", &written.value.key));
-    Some(Tls { cert: cert?, key: key?, at: written.at.clone() })
+    let ((cert, cert_at), (key, key_at)) = (cert?, key?);
+    Some(Tls { cert, key, at: (cert_at, key_at) })
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::forms::{Amount, Placed, Written};
+use super::forms::{Amount, Placed, Whole, Written};
 
 /// A cap and the period it is for.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -17,7 +17,8 @@ pub struct Budget {
     /// Whose midnight begins a period: an IANA name such as `"Europe/Berlin"`. Default `"UTC"`.
     pub timezone: Option<Placed<String>>,
     /// Percentages of the cap that are worth a warning, ascending. Default `[50, 80, 95]`.
-    pub warn: Option<Placed<Vec<u8>>>,
+    #[schemars(with = "Option<Vec<u8>>")]
+    pub warn: Option<Placed<Vec<i64>>>,
 }
 
 /// A budget's period.
@@ -39,7 +40,7 @@ pub enum Per {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Creates per minute. Default: no limit.
-    pub rpm: Option<Placed<u32>>,
+    pub rpm: Option<Placed<Whole>>,
     /// Jobs in flight. Default: no limit.
-    pub in_flight: Option<Placed<u32>>,
+    pub in_flight: Option<Placed<Whole>>,
 }

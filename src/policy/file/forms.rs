@@ -38,6 +38,10 @@ pub enum Written {
     Float(f64),
 }
 
+/// A whole number as written, which may be out of range: the range is for `compile` to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Whole(pub i64);
+
 /// A price: one for all sizes, or one for each class.
 #[derive(Clone, Debug)]
 pub enum Price {
@@ -164,6 +168,12 @@ impl<'de> Deserialize<'de> for Written {
     }
 }
 
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(Self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Price {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct FlatOrTable;
@@ -279,6 +289,20 @@ impl JsonSchema for Written {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer"] })
+    }
+}
+
+impl JsonSchema for Whole {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        u32::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        u32::json_schema(generator)
     }
 }
 

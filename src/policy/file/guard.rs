@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::forms::Placed;
+use super::forms::{Placed, Whole};
 
 /// Refusals ahead of any provider.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Guard {
     /// The longest prompt, characters. Default `32000`, the most the protocol allows.
-    pub prompt_max_chars: Option<Placed<u32>>,
+    pub prompt_max_chars: Option<Placed<Whole>>,
     /// Regular expressions; a prompt that matches one is refused.
     pub deny: Vec<Placed<String>>,
     /// Who is asked about what passes; nobody by default.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::forms::Placed;
+use super::forms::{Placed, Whole};
 
 /// Waiting in line instead of being refused. Where a rule and a tenant both say so, the smaller of each number counts.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -11,7 +11,7 @@ use super::forms::Placed;
 pub struct Queue {
     /// How many jobs of one tenant may wait at a time; `0` never lets any.
     #[schemars(required)]
-    pub max: Option<Placed<u32>>,
+    pub max: Option<Placed<Whole>>,
     /// For how long each may. Default `"15m"`.
     pub wait: Option<Placed<String>>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::forms::{OneOrMany, Placed};
+use super::forms::{OneOrMany, Placed, Whole};
 use super::{Budget, Limits, Model};
 
 /// One way to get video made.
@@ -28,7 +28,7 @@ pub struct Route {
     /// Where it processes, in your own words (`"eu"`); compared with residency.
     pub region: Option<Placed<String>>,
     /// The account's usage tier at OpenAI, 1 to 5; fills `limits.rpm` from the published table.
-    pub tier: Option<Placed<u32>>,
+    pub tier: Option<Placed<Whole>>,
     /// The account's limits; `rpm` here overrides `tier`.
     #[serde(default)]
     pub limits: Limits,
@@ -58,7 +58,7 @@ pub struct Route {
     #[serde(default)]
     pub content_hosts: Vec<Placed<String>>,
     /// How many times faster than real life the simulator works (`simulator` only). Default `20`.
-    pub speed: Option<Placed<u32>>,
+    pub speed: Option<Placed<Whole>>,
     /// What it offers, by the model name that clients use. The simulator may do without.
     #[serde(default)]
     pub models: BTreeMap<Placed<String>, Model>,
@@ -92,7 +92,7 @@ pub struct Poll {
     /// Between polls afterwards. Default `"30s"`.
     pub late: Option<Placed<String>>,
     /// The most questions that the account is asked in a minute, lists included. Default `600`; `60000` for the simulator.
-    pub rate: Option<Placed<u32>>,
+    pub rate: Option<Placed<Whole>>,
 }
 
 /// When one of a route's models is asked last.
@@ -100,11 +100,11 @@ pub struct Poll {
 #[serde(deny_unknown_fields)]
 pub struct Breaker {
     /// After so many failures in a row. Default `5`.
-    pub failures: Option<Placed<u32>>,
+    pub failures: Option<Placed<Whole>>,
     /// Or after this share of failures, from 0 to 1… Default `0.5`.
     pub rate: Option<Placed<f64>>,
     /// …of at least so many answers… Default `10`.
-    pub min: Option<Placed<u32>>,
+    pub min: Option<Placed<Whole>>,
     /// …within this time. Default `"60s"`.
     pub window: Option<Placed<String>>,
     /// For how long at the least: then an answer to a free question lets one job through on trial. Default `"30s"`.

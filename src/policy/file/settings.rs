@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::forms::{Placed, Written};
+use super::forms::{Placed, Whole, Written};
 use super::{Tls, Webhook};
 
 /// Where the gateway listens.
@@ -61,7 +61,7 @@ pub struct Alerts {
     /// Alert when more than this share of attempts are retries, 0 to 1. Default `0.10`.
     pub retry_rate: Option<Placed<f64>>,
     /// How many days before a model's last day to warn. Default `30`.
-    pub sunset_days: Option<Placed<u32>>,
+    pub sunset_days: Option<Placed<Whole>>,
 }
 
 /// Logs and traces.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::forms::{Amount, Key, Placed, Written};
+use super::forms::{Amount, Key, Placed, Whole, Written};
 use super::{Budget, Limits, Queue, Webhook};
 
 /// Who may ask, and how much they may spend.
@@ -23,11 +23,11 @@ pub struct Tenant {
     /// Whether its jobs wait while all routes are full. Default: they are refused.
     pub queue: Option<Placed<Queue>>,
     /// Its share of what becomes free while several tenants wait, beside theirs. Default `1`.
-    pub weight: Option<Placed<u32>>,
+    pub weight: Option<Placed<Whole>>,
     /// The models it may ask for. Default: all.
     pub models: Vec<Placed<String>>,
     /// The longest clip it may ask for, seconds.
-    pub max_seconds: Option<Placed<u32>>,
+    pub max_seconds: Option<Placed<Whole>>,
     /// The dearest clip it may ask for, US dollars.
     #[schemars(with = "Option<Amount>")]
     pub max_cost: Option<Placed<Written>>,

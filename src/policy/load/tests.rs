@@ -111,11 +111,11 @@ fn a_certificate_that_cannot_be_shown_is_a_fault_unless_it_was_named_before() {
         }
         other => panic!("{other:?}"),
     };
-    assert!(told(None).starts_with("2:7 server.tls.cert: cannot read"), "{}", told(None));
+    assert!(told(None).starts_with("2:16 server.tls.cert: cannot read"), "{}", told(None));
     folder.write("tls.crt", certificate.pem(), 0o644);
-    assert!(told(None).starts_with("2:7 server.tls.key: cannot read"), "{}", told(None));
+    assert!(told(None).starts_with("2:33 server.tls.key: cannot read"), "{}", told(None));
     folder.write("tls.key", rcgen::KeyPair::generate().unwrap().serialize_pem(), 0o600);
-    assert_eq!(told(None), "2:7 server.tls.key: the key is not this certificate's");
+    assert_eq!(told(None), "2:33 server.tls.key: the key is not this certificate's");
 
     let in_force = load(&path).unwrap().server;
     let policy = load_to_serve(&path, &text, Some(&in_force)).unwrap();

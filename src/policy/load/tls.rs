@@ -31,8 +31,8 @@ pub(super) fn look(server: &Server, in_force: Option<&Server>, faults: &mut Gath
             continue;
         }
         if let Err(unfit) = tls_files(new).and_then(|files| certificate::read(&files.cert, &files.key)) {
-            let half = if unfit.half == Half::Certificate { "cert" } else { "key" };
-            faults.add(&new.at, format_args!("{key}.{half}"), unfit.message, unfit.remedy);
+            let (half, at) = if unfit.half == Half::Certificate { ("cert", &new.at.0) } else { ("key", &new.at.1) };
+            faults.add(at, format_args!("{key}.{half}"), unfit.message, unfit.remedy);
         }
     }
 }
