@@ -52,6 +52,7 @@ fn is_over(answer: &Answer, whose: &str) -> bool {
 #[tokio::test]
 async fn a_keys_cap_holds_for_that_key_alone() {
     let world = World::at_speed(1, &[openai("openai", ""), with_keys("0.80", "")]).await;
+    world.turn_to_noon();
     let (ci, web) = (client(&world, "acme-ci"), client(&world, "acme-web"));
     let first = ci.wish(&whale()).await.ok();
     assert_eq!(first.header("filmgate-budget-remaining"), "0.40", "what the key has left, which is less than its tenant has");
@@ -163,6 +164,7 @@ async fn of_many_wishes_at_once_exactly_what_the_key_and_the_user_can_pay_is_ser
 async fn lowering_a_cap_below_what_is_spent_stops_new_jobs_only() {
     let policy = |ci: &str, user: &str| [openai("openai", ""), with_keys(ci, &format!("user_budget = {{ cap = \"{user}\" }}"))];
     let world = World::at_speed(1, &policy("4.00", "4.00")).await;
+    world.turn_to_noon();
     let ci = for_user(&client(&world, "acme-ci").client, "u-1");
     let running = wished(&ci).await.ok().json();
     wished(&ci).await.ok();

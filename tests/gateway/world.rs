@@ -124,6 +124,12 @@ impl World {
         self.gateway().turn_clock(span);
     }
 
+    /// Turns both clocks to the next noon, when a day's cap has hours before it begins anew.
+    pub fn turn_to_noon(&self) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        self.turn_clock(Duration::from_secs((43_200 + 86_400 - now % 86_400) % 86_400));
+    }
+
     /// The provider's clock is wrong, or righted.
     pub fn turn_providers_clock(&self, span: Duration) {
         self.simulator.turn_clock(span);
