@@ -168,7 +168,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Taken<B> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         let is_over = matches!(frame, Poll::Ready(None)) || self.body.is_end_stream();
         self.stream.has_ended |= is_over;
-        self.stream.waits_for_peer((frame.is_ready() && !is_over).then(Instant::now));
+        // Its last bytes too are kept until the peer has room for them, and the body with them.
+        self.stream.waits_for_peer(frame.is_ready().then(Instant::now));
         frame
     }
 

@@ -1,5 +1,7 @@
 //! The listener through raw sockets: what no client library would send, and nobody may be harmed by.
 
+mod ends;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +29,7 @@ const LAST: &str = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 struct Listener {
     address: SocketAddr,
     handled: Arc<AtomicUsize>,
+    tasks: TaskTracker,
     _stop: DropGuard,
 }
 
@@ -50,7 +53,7 @@ impl Listener {
         let address = listener.local_addr().unwrap();
         let tasks = TaskTracker::new();
         tasks.spawn(serve(listener, rim(path), None, timeouts, tasks.clone(), stop.clone()));
-        Self { address, handled, _stop: stop.drop_guard() }
+        Self { address, handled, tasks, _stop: stop.drop_guard() }
     }
 
     fn handled(&self) -> usize {

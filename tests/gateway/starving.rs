@@ -1,9 +1,11 @@
 //! A gateway that may open only so many files, and clients who take all they can get.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 use crate::process::{Gateway, Site};
 use crate::world::{openai, tenant};
@@ -16,6 +18,19 @@ fn worked(gateway: &Gateway) -> Duration {
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
+}
+
+/// What somebody of another address hears at once.
+async fn asked_from(address: &str, gateway: SocketAddr) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+    let asking = async {
+        let mut stream = socket.connect(gateway).await?;
+        stream.write_all(b"GET /v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.map(|_| heard)
+    };
+    tokio::time::timeout(Duration::from_secs(5), asking).await.expect("it is let in").unwrap_or_default()
 }
 
 #[tokio::test]
@@ -38,6 +53,9 @@ async fn with_few_files_those_who_are_inside_are_served_and_the_others_wait_thei
     let worked = worked(&gateway).saturating_sub(before);
     assert!(worked < began.elapsed() / 2, "it worked for {worked:?} out of {:?}", began.elapsed());
     assert_eq!(gateway.operator().get("/readyz").await.status, 200);
+
+    let newcomer = asked_from("127.0.0.2", gateway.address).await;
+    assert!(newcomer.starts_with("HTTP/1.1 401"), "one address does not take the seats of another: {newcomer:?}");
 
     drop(idle);
     gateway.tenant("acme").post("/v1/videos", &wish).await.ok();

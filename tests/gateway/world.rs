@@ -126,7 +126,7 @@ impl World {
 
     /// Turns both clocks to the next noon, when a day's cap has hours before it begins anew.
     pub fn turn_to_noon(&self) {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
         self.turn_clock(Duration::from_secs((43_200 + 86_400 - now % 86_400) % 86_400));
     }
 
