@@ -299,8 +299,8 @@ impl Metrics {
     }
 
     /// How many policies are in force no more and still used.
-    pub fn policies_outgoing(&self, count: usize) {
-        self.events.policy_outgoing.set([], i64::try_from(count).unwrap_or(i64::MAX));
+    pub fn outgoing_policies(&self, count: usize) {
+        self.events.outgoing_policies.set([], i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// A listener shows another certificate, or its first.

@@ -79,7 +79,7 @@ async fn scrape(gw: &Gateway) -> Reply {
     gw.metrics.halted(gw.halting.why().is_some());
     let (policy, now) = (gw.policy.snapshot(), gw.clock.now());
     gw.metrics.clock_gap(gw.clock.gap_ms());
-    gw.metrics.policies_outgoing(gw.policy.outgoing());
+    gw.metrics.outgoing_policies(gw.policy.outgoing());
     for route in policy.routes.values() {
         for model in route.models.keys() {
             gw.metrics.route_health(&route.name, model, gw.health.standing(route, model, now).state());

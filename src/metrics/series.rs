@@ -95,7 +95,7 @@ families! {
         /// Whether the latest reading of the policy file was put in force: 1 or 0.
         policy_load_success: Gauges[],
         /// Policies that a later one has replaced and that something under way still goes by.
-        policy_outgoing: Gauges[],
+        outgoing_policies: Gauges[],
         /// Readings of a listener's certificate and key after they changed, by whether they are shown.
         certificate_loads_total: Counters["listener", "outcome"],
         /// Whether the certificate that a listener shows is the one in its files: 1 or 0.

@@ -70,6 +70,7 @@ fn record_everything(metrics: &Metrics) {
     metrics.clock_gap(0);
     metrics.reconciling(false);
     metrics.halted(false);
+    metrics.outgoing_policies(0);
     metrics.observe(&overview(), true, &policy, NOON);
 }
 
@@ -102,6 +103,7 @@ fn names_follow_the_rules_of_the_trade() {
         "_reconciling",
         "_halted",
         "_notices",
+        "_policies",
         "_state",
     ];
     for series in catalogue() {

@@ -278,10 +278,10 @@ async fn assert_only_the_last_is_kept(operator: &Client) {
     loop {
         let answer = operator.get("/metrics").await.ok();
         let metrics = answer.text();
-        if metrics.lines().any(|line| line == "filmgate_policy_outgoing 0") {
+        if metrics.lines().any(|line| line == "filmgate_outgoing_policies 0") {
             return;
         }
-        let kept = metrics.lines().find(|line| line.starts_with("filmgate_policy_outgoing"));
+        let kept = metrics.lines().find(|line| line.starts_with("filmgate_outgoing_policies"));
         assert!(began.elapsed() < Duration::from_secs(15), "{kept:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -25,9 +25,14 @@ BUGS = [
         [
             (
                 "src/jobs/resubmit.rs",
-                "if !route.idempotency_key || withheld || gw.health.is_failing(&route.name, gw.clock.now()) {",
-                "if withheld || gw.health.is_failing(&route.name, gw.clock.now()) {",
-            )
+                "if withheld || !policy.all_routes().any(|route| route.idempotency_key) {",
+                "if withheld {",
+            ),
+            (
+                "src/jobs/resubmit.rs",
+                "let may = route.idempotency_key && !gw.health",
+                "let may = !gw.health",
+            ),
         ],
         ["crashing", "failover"],
     ),
