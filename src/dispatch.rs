@@ -8,21 +8,20 @@
 pub mod keyed;
 mod line;
 mod turned;
+mod written;
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::budget::{Account, Booking};
 use crate::crash;
-use crate::emergency::{Emergency, Entry};
 use crate::gateway::Gateway;
 use crate::health::Question;
 use crate::id::{AttemptId, JobId, RouteName, TenantName};
-use crate::job::{Event, State, step};
+use crate::job::{Event, State};
 use crate::metrics::{AttemptOutcome, QueueOutcome, UpstreamCall};
 use crate::money::MicroUsd;
 use crate::order::{Parts, Ties};
@@ -31,11 +30,9 @@ use crate::plan::{Candidate, Plan, submission};
 use crate::policy::{Queue, Route};
 use crate::provider::{Accepted, Phase, RefusedReason, Submission, SubmissionOrigin, SubmitError};
 use crate::refusal::Refusal;
-use crate::store::{ApplyError, Facts, Job, JobError, NewAttempt, NewJob, OpenError};
+use crate::store::{Facts, Job, JobError, NewAttempt, NewJob, OpenError};
 use turned::{FULL_WAIT, Turned};
-
-/// How long the outcome of a paid request is held on to while the database does not take it.
-const WRITE_DOWN_FOR: Duration = Duration::from_secs(30);
+use written::write_down;
 
 /// A wish that was planned and may now cost money.
 #[derive(Debug)]
@@ -374,74 +371,6 @@ fn turn_out(gw: &Gateway, job: &Job, candidate: &Candidate, answer: &Result<Acce
     if let Some(secs) = retry_after_secs {
         health.asks_for_rest(route, model, Duration::from_secs(*secs), now);
     }
-}
-
-/// Writes what is known of an attempt, for as long as it takes up to a bound.
-///
-/// Past the bound the job's row still says `submitting`, which is the truth a restart recovers from; an
-/// upstream's id is in the emergency journal by then, and is taken over from there.
-pub async fn write_down(gw: &Gateway, mut job: Arc<Job>, event: Event, facts: Facts) -> Result<Arc<Job>, Refusal> {
-    let mut wait = Duration::from_millis(50);
-    let mut noted = None;
-    // A write whose answer was lost: it may have been done.
-    let mut in_doubt = false;
-    let give_up = tokio::time::Instant::now() + WRITE_DOWN_FOR;
-    loop {
-        if event == Event::Accepted && job.upstream_id.is_some() && job.upstream_id == facts.upstream_id {
-            // A late reply, and the sweeper was faster: it says what is known already.
-            return Ok(job);
-        }
-        let step = step(job.state, event).map_err(|illegal| {
-            error!(job.id = %job.id, %illegal, "a job saw what it cannot see");
-            Refusal::Internal
-        })?;
-        match owing::apply(gw, &job, step, facts.clone()).await {
-            Ok(job) => {
-                if job.state.is_final() {
-                    gw.metrics.ended(&job);
-                }
-                if let Some(attempt) = noted {
-                    in_emergency(gw, move |journal| journal.applied(&[attempt])).await;
-                }
-                return Ok(job);
-            }
-            Err(ApplyError::Duplicate(upstream_id)) => {
-                error!(job.id = %job.id, upstream.id = upstream_id, "the upstream gave one id to two jobs; this one stays unknown");
-                let unclear = Facts { outcome: Some("unclear"), ..Facts::default() };
-                return Box::pin(write_down(gw, job, Event::Unclear, unclear)).await;
-            }
-            Err(ApplyError::Moved) => match gw.store.job(&job.tenant, job.id).await {
-                // Its client deleted it between two routes, and that it ended is all there was to say.
-                Ok(None) if event == Event::Exhausted => return Ok(job),
-                Ok(Some(now)) if event == Event::Exhausted && now.state == State::Released => return Ok(now),
-                Ok(Some(now)) if in_doubt && now.state == step.to && now.version == job.version + 1 => return Ok(now),
-                Ok(Some(now)) if now.version != job.version => job = now,
-                Ok(_) | Err(_) => tokio::time::sleep(wait).await,
-            },
-            Err(ApplyError::Store(why)) => {
-                error!(job.id = %job.id, ?event, upstream.id = facts.upstream_id, %why, "an outcome cannot be written down yet");
-                in_doubt = true;
-                if let (None, Some(upstream_id)) = (noted, &facts.upstream_id) {
-                    let (attempt, route, at) = (job.attempt, job.route.clone(), gw.clock.now());
-                    let entry = Entry { attempt, job: job.id, route, upstream_id: upstream_id.clone(), at };
-                    noted = in_emergency(gw, move |journal| journal.write(entry)).await.then_some(attempt);
-                }
-                tokio::time::sleep(wait).await;
-            }
-        }
-        wait = (wait * 2).min(Duration::from_secs(2));
-        if tokio::time::Instant::now() > give_up {
-            return if job.state == State::Submitting && event != Event::Rejected { Ok(job) } else { Err(Refusal::Internal) };
-        }
-    }
-}
-
-/// Does something with the emergency journal; whether it worked.
-async fn in_emergency(gw: &Gateway, work: impl FnOnce(&Emergency) -> io::Result<()> + Send + 'static) -> bool {
-    let journal = gw.emergency.clone();
-    let done = tokio::task::spawn_blocking(move || work(&journal)).await;
-    let done = done.unwrap_or_else(|died| Err(io::Error::other(died)));
-    done.inspect_err(|why| error!(%why, "the emergency journal cannot be written")).is_ok()
 }
 
 /// Why nothing was opened, and whoever has to know of it is owed a notice.
