@@ -24,6 +24,7 @@ BEYOND = {
     "one-address-for-both": "two values that are equal",
     "pattern-too-long": "bytes, not characters",
     "patterns-too-large-together": "what they compile to",
+    "rule-for-what-nobody-makes": "what other tables offer",
     "rule-names-unknown-routes": "names of other tables",
     "rule-that-an-earlier-one-takes": "what other rules match",
     "rule-that-cannot-serve": "what other tables offer",
