@@ -268,6 +268,7 @@ pub struct Gateway {""",
                 size: job.size,
                 reference: None,
                 characters: &[],
+                extras: &job.extras,
                 origin: crate::provider::SubmissionOrigin::Create,
                 callback_url: None,
             };
