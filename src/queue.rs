@@ -72,16 +72,30 @@ pub struct Room {
     pub places: Option<u32>,
     /// Creates a minute, together; `None` without a limit.
     pub rpm: Option<u32>,
-    /// How long a clip takes.
-    pub clip: Duration,
 }
 
-/// How long it takes until the `position`-th in line (the first is 1) is sent, if all places are taken now by jobs
-/// that are on the average half done.
-pub fn starts_in(position: u32, room: Room) -> Duration {
-    let by_places = room.places.map_or(Duration::ZERO, |places| room.clip.mul_f64(f64::from(position) / f64::from(places.max(1))));
-    let by_rpm = room.rpm.map_or(Duration::ZERO, |rpm| Duration::from_secs(60).mul_f64(f64::from(position) / f64::from(rpm.max(1))));
-    by_places.max(by_rpm)
+/// How long it takes until each in line is sent, in their order, by how long their clips take.
+///
+/// Plays the line: each takes the place that is free first, once the creates of a minute allow it. All places are
+/// taken now, by jobs like those in line, one of which ends after the other.
+pub fn starts_in(room: Room, clips: &[Duration]) -> Vec<Duration> {
+    let in_line = u32::try_from(clips.len()).unwrap_or(u32::MAX).max(1);
+    let mean = clips.iter().sum::<Duration>() / in_line;
+    let share = |whole: Duration, nth: u32, of: u32| whole.mul_f64(f64::from(nth) / f64::from(of.max(1)));
+    let mut free: BinaryHeap<Reverse<Duration>> = BinaryHeap::new();
+    free.extend(
+        room.places.map(|places| (1..=in_line.min(places.max(1))).map(move |nth| Reverse(share(mean, nth, places)))).into_iter().flatten(),
+    );
+    let starts = (1..).zip(clips).map(|(position, clip)| {
+        let by_places = free.pop().map_or(Duration::ZERO, |Reverse(at)| at);
+        let by_rpm = room.rpm.map_or(Duration::ZERO, |rpm| share(Duration::from_secs(60), position, rpm));
+        let at = by_places.max(by_rpm);
+        if room.places.is_some() {
+            free.push(Reverse(at + *clip));
+        }
+        at
+    });
+    starts.collect()
 }
 
 #[cfg(test)]

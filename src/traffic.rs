@@ -30,6 +30,8 @@ pub const COUNTED_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub struct Traffic {
     paces: Mutex<HashMap<Kind, Pace>>,
+    /// How long the ordinary clip would have taken, going by all clips of a route.
+    ordinary: Mutex<HashMap<RouteName, Pace>>,
     busy: Mutex<HashMap<RouteName, Busy>>,
 }
 
@@ -97,7 +99,20 @@ impl Traffic {
             oldest.and_then(|kind| paces.remove(&kind));
         }
         let pace = paces.entry(kind).or_insert(Pace::new(ended_at));
-        *pace = pace.seeing(ended_at.since(job.attempted_at), ended_at);
+        let took = ended_at.since(job.attempted_at);
+        *pace = pace.seeing(took, ended_at);
+        drop(paces);
+        let share = eta::usual().as_secs_f64() / eta::likely(job.seconds, job.size, 1).as_secs_f64();
+        let mut ordinary = locked(&self.ordinary);
+        let pace = ordinary.entry(job.route.clone()).or_insert(Pace::new(ended_at));
+        *pace = pace.seeing(took.min(LONGEST).mul_f64(share), ended_at);
+    }
+
+    /// How many times as long as by the table a clip takes on a route, whatever its kind.
+    pub fn pace(&self, route: &Route, at: Timestamp) -> f64 {
+        let usual = eta::usual() / route.speed.max(1);
+        let expected = locked(&self.ordinary).get(&route.name).map_or(usual, |pace| pace.expects(usual, at));
+        expected.as_secs_f64() / eta::usual().as_secs_f64()
     }
 
     /// A job was sent to a route.
@@ -115,6 +130,7 @@ impl Traffic {
     /// Forgets routes that the policy does not know any more.
     pub fn retain(&self, known: impl Fn(&RouteName) -> bool) {
         locked(&self.paces).retain(|kind, _| known(&kind.route));
+        locked(&self.ordinary).retain(|route, _| known(route));
     }
 }
 

@@ -27,7 +27,7 @@ use crate::metrics::QueueOutcome;
 use crate::policy::Policy;
 use crate::queue::Turns;
 use crate::store::{InLine, Line, StoreError};
-use board::board;
+use board::{Known, board};
 use heads::{Heads, order, planned};
 use rooms::Rooms;
 use under_way::UnderWay;
@@ -207,7 +207,9 @@ impl Usher {
         }
         let read_at = Instant::now();
         let standing = self.gw.store.standing(BOARD_MAX).await?;
-        self.gw.hall.show(board(policy, &self.turns, &self.heads, lines, standing), read_at);
+        let (turns, heads, traffic) = (&self.turns, &self.heads, &self.gw.traffic);
+        let known = Known { policy, turns, heads, traffic, now: self.gw.clock.now() };
+        self.gw.hall.show(board(&known, lines, standing), read_at);
         self.board_at = Some((read_at, read_at.elapsed()));
         Ok(())
     }

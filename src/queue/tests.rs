@@ -85,10 +85,40 @@ fn turns_are_forgotten_once_they_say_nothing() {
 
 #[test]
 fn a_place_comes_up_with_the_jobs_before_it() {
-    let room = Room { places: Some(5), rpm: None, clip: Duration::from_secs(60) };
-    assert_eq!(starts_in(1, room), Duration::from_secs(12));
-    assert_eq!(starts_in(45, room), Duration::from_secs(540));
-    assert_eq!(starts_in(45, Room { rpm: Some(2), ..room }), Duration::from_secs(1_350), "the slower of the two counts");
-    assert_eq!(starts_in(3, Room { places: None, ..room }), Duration::ZERO);
-    assert_eq!(starts_in(u32::MAX, Room { places: Some(1), ..room }), Duration::from_secs(60) * u32::MAX);
+    let room = Room { places: Some(5), rpm: None };
+    let alike = [Duration::from_secs(60); 45];
+    let starts = starts_in(room, &alike);
+    assert_eq!((starts[0], starts[44]), (Duration::from_secs(12), Duration::from_secs(540)));
+    assert_eq!(starts_in(Room { rpm: Some(2), ..room }, &alike)[44], Duration::from_secs(1_350), "the slower of the two counts");
+    assert_eq!(starts_in(Room { places: None, ..room }, &alike)[44], Duration::ZERO);
+    assert!(starts_in(room, &[]).is_empty());
+}
+
+#[test]
+fn a_long_clip_is_waited_for_by_those_behind_it_and_not_by_those_before() {
+    let secs = Duration::from_secs;
+    let room = Room { places: Some(1), rpm: None };
+    assert_eq!(starts_in(room, &[secs(10), secs(10), secs(280), secs(20)]), [secs(80), secs(90), secs(100), secs(380)]);
+    // Beside it there is another place.
+    let room = Room { places: Some(2), rpm: None };
+    assert_eq!(starts_in(room, &[secs(280), secs(20), secs(20)]).last(), Some(&(secs(320) / 3 + secs(20))));
+}
+
+proptest! {
+    #[test]
+    fn nobody_is_told_to_start_before_those_ahead_and_no_place_is_taken_twice(
+        clips in collection::vec(1..10_000u64, 1..100),
+        places in 1..20u32,
+        rpm in 1..600u32,
+        is_paced: bool,
+    ) {
+        let clips: Vec<Duration> = clips.into_iter().map(Duration::from_millis).collect();
+        let starts = starts_in(Room { places: Some(places), rpm: is_paced.then_some(rpm) }, &clips);
+        prop_assert!(starts.is_sorted());
+        for (n, at) in starts.iter().enumerate() {
+            let before = starts.iter().zip(&clips).take(n).filter(|(start, clip)| **start + **clip > *at).count();
+            prop_assert!(before < places as usize, "{n} starts beside {before}");
+            prop_assert!(!is_paced || *at >= Duration::from_secs(60).mul_f64((n + 1) as f64 / f64::from(rpm)));
+        }
+    }
 }

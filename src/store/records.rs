@@ -300,6 +300,10 @@ pub struct Standing {
     pub tenant: TenantName,
     /// In which of the tenant's lines.
     pub lane: String,
+    /// How long its clip will be.
+    pub seconds: Seconds,
+    /// And how large.
+    pub size: Size,
 }
 
 /// A job that was found by its idempotency key, and the fingerprint of its wish.

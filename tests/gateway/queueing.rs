@@ -110,6 +110,39 @@ async fn who_came_first_is_served_first_and_knows_its_place() {
 }
 
 #[tokio::test]
+async fn a_place_is_told_by_the_clips_ahead_and_by_how_long_clips_take_there() {
+    let world = World::at_speed(1, &[openai("openai", ONE), tenant("acme", LINE)]).await;
+    let acme = world.tenant("acme");
+    let mut videos = Vec::new();
+    for seconds in ["4", "4", "12", "4"] {
+        videos.push(acme.ordered(&json!({ "prompt": "a whale", "seconds": seconds })).await);
+    }
+    // From the start of the long one to that of the short one behind it, once the long one stands where it is said to.
+    let long = async |position| loop {
+        let places = [place(&acme, &videos[2]).await, place(&acme, &videos[3]).await];
+        if let [Some((at, starts)), Some((behind, then))] = places
+            && (at, behind) == (position, position + 1)
+        {
+            break then - starts;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    // 60 to 120 s, by the table.
+    assert_eq!(long(2).await, 90);
+
+    // What the table has in 20 to 45 s takes ten minutes.
+    world.turn_clock(Duration::from_secs(600));
+    let slow = long(1).await;
+    assert!((450..1_700).contains(&slow), "{slow}");
+
+    serve_all(&world).await;
+    for video in &videos {
+        assert_eq!(acme.ended(id(video)).await["status"], "completed");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
 async fn tenants_take_turns_by_their_weights_and_no_burst_keeps_anybody_out() {
     let policy = [openai("openai", ONE), tenant("acme", LINE), tenant("rival", &format!("{LINE}\nweight = 3"))];
     let world = World::at_speed(1, &policy).await;

@@ -3,20 +3,40 @@
 //! Pure. Lines that share a route, directly or by others, wait for each other: their jobs are counted together.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::heads::Heads;
+use crate::clock::Timestamp;
 use crate::eta;
 use crate::hall::{Board, Place, Waiting};
 use crate::id::{JobId, RouteName, TenantName};
 use crate::policy::Policy;
 use crate::queue::{Room, Turns, Waiters, in_turn, starts_in};
 use crate::store::{Line, Standing};
+use crate::traffic::Traffic;
+
+/// What places are worked out from.
+pub struct Known<'a> {
+    /// In force.
+    pub policy: &'a Policy,
+    /// Who had how many.
+    pub turns: &'a Turns,
+    /// Who may make what.
+    pub heads: &'a Heads,
+    /// How long clips take.
+    pub traffic: &'a Traffic,
+    /// The time.
+    pub now: Timestamp,
+}
 
 /// Works out where everybody stands.
-pub fn board(policy: &Policy, turns: &Turns, heads: &Heads, lines: &[Line], standing: Vec<Standing>) -> Board {
+pub fn board(known: &Known<'_>, lines: &[Line], standing: Vec<Standing>) -> Board {
+    let Known { policy, turns, heads, .. } = known;
     let mut board = Board::default();
     let mut jobs: HashMap<(TenantName, String), Vec<JobId>> = HashMap::new();
+    let mut clips: HashMap<JobId, Duration> = HashMap::new();
     for each in standing {
+        clips.insert(each.id, eta::likely(each.seconds, each.size, 1));
         jobs.entry((each.tenant, each.lane)).or_default().push(each.id);
     }
     for (routes, members) in halls(heads, lines) {
@@ -36,8 +56,10 @@ pub fn board(policy: &Policy, turns: &Turns, heads: &Heads, lines: &[Line], stan
         });
         let order = in_turn(turns, &waiters.collect::<Vec<_>>());
         let room = room(policy, &routes);
-        for (position, id) in (1..).zip(order) {
-            board.places.insert(id, Place { position, starts_in: starts_in(position, room) });
+        let pace = pace(known, &routes);
+        let clips: Vec<Duration> = order.iter().map(|id| clips.get(id).copied().unwrap_or_default().mul_f64(pace)).collect();
+        for ((position, id), starts_in) in (1..).zip(order).zip(starts_in(room, &clips)) {
+            board.places.insert(id, Place { position, starts_in });
         }
         let mut names: Vec<RouteName> = routes.iter().cloned().collect();
         names.sort_unstable();
@@ -74,14 +96,22 @@ fn halls<'l>(heads: &Heads, lines: &'l [Line]) -> Vec<(HashSet<RouteName>, Vec<&
     halls
 }
 
-/// What becomes free on some routes, by their limits and by how long an ordinary clip takes.
+/// What becomes free on some routes, by their limits.
 fn room(policy: &Policy, routes: &HashSet<RouteName>) -> Room {
     let routes: Vec<_> = routes.iter().filter_map(|route| policy.routes.get(route)).collect();
     let sum = |limits: Vec<Option<u32>>| limits.into_iter().try_fold(0_u32, |sum, limit| Some(sum.saturating_add(limit?)));
-    let speed = routes.iter().map(|route| if route.simulated { route.speed.max(1) } else { 1 }).min().unwrap_or(1);
     Room {
         places: sum(routes.iter().map(|route| route.limits.in_flight).collect()),
         rpm: sum(routes.iter().map(|route| route.limits.rpm).collect()),
-        clip: eta::usual() / speed,
     }
+}
+
+/// How much longer than by the table clips take on some routes: each makes as many as it has places and is fast.
+fn pace(known: &Known<'_>, routes: &HashSet<RouteName>) -> f64 {
+    let routes = routes.iter().filter_map(|route| known.policy.routes.get(route));
+    let (places, done) = routes.fold((0.0, 0.0), |(places, done), route| {
+        let here = f64::from(route.limits.in_flight.unwrap_or(1).max(1));
+        (places + here, done + here / known.traffic.pace(route, known.now))
+    });
+    if done > 0.0 { places / done } else { 1.0 }
 }

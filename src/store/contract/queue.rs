@@ -10,7 +10,7 @@ use crate::budget::Account;
 use crate::clock::Timestamp;
 use crate::id::TenantName;
 use crate::job::{Event, State};
-use crate::store::{ApplyError, Facts, Job, Line, NewPlace, OpenError, StoreError};
+use crate::store::{ApplyError, Facts, Job, Line, NewPlace, OpenError, Standing, StoreError};
 
 /// A place in a line, for a minute.
 pub fn place(lane: &str, max: u32) -> NewPlace {
@@ -96,8 +96,16 @@ pub async fn out_and_back(world: World) {
     assert_eq!(world.store.forget_places().await, Ok(1));
     assert_eq!(world.store.upload(first.id).await, Ok(None));
     assert_eq!(world.balances(&wish).await[2], (800_000, 0));
-    assert_eq!(world.store.standing(10).await.unwrap().len(), 2);
-    assert_eq!(world.store.standing(1).await.unwrap()[0].id, heads(&world, "acme", "north").await[0].id);
+    let standing = world.store.standing(10).await.unwrap();
+    let whole = |job: &Job, lane: &str| Standing {
+        id: job.id,
+        tenant: job.tenant.clone(),
+        lane: lane.to_owned(),
+        seconds: job.seconds,
+        size: job.size,
+    };
+    assert_eq!(standing, [whole(&heads(&world, "acme", "north").await[0], "north"), whole(&other, "north")]);
+    assert_eq!(world.store.standing(1).await.unwrap(), standing[..1]);
     world.see(&other, Event::Exhausted).await;
 }
 

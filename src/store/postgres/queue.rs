@@ -143,11 +143,18 @@ pub(super) async fn out_of_time(session: &Session, now: Timestamp, n: u32) -> Re
 
 /// See [`crate::store::Store::standing`].
 pub(super) async fn standing(session: &Session, n: u32) -> Result<Vec<Standing>, Fault> {
-    let sql = "SELECT job_id, tenant, lane FROM queue WHERE stands ORDER BY job_id LIMIT $1";
+    let sql = "SELECT job_id, queue.tenant, queue.lane, jobs.seconds, jobs.size
+        FROM queue JOIN jobs ON jobs.id = job_id WHERE stands ORDER BY job_id LIMIT $1";
     let rows = session.rows(sql, &[&i64::from(n)]).await?;
     let rows = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
-        Ok(Standing { id: columns.parse("job's id")?, tenant: columns.name(TenantName::new)?, lane: columns.take()? })
+        Ok(Standing {
+            id: columns.parse("job's id")?,
+            tenant: columns.name(TenantName::new)?,
+            lane: columns.take()?,
+            seconds: columns.seconds()?,
+            size: columns.parse("size")?,
+        })
     });
     rows.collect()
 }

@@ -118,7 +118,8 @@ impl<'a> Columns<'a> {
         Ok(text.filter(|text| !text.is_empty()).map(AccountId::new))
     }
 
-    fn seconds(&mut self) -> Result<Seconds, Fault> {
+    /// The next column as the length of a clip.
+    pub fn seconds(&mut self) -> Result<Seconds, Fault> {
         let seconds: u32 = self.number("length")?;
         Seconds::new(seconds).ok_or_else(|| Fault::BadValue { value: seconds.to_string(), kind: "length" })
     }

@@ -140,11 +140,18 @@ pub(super) fn out_of_time(conn: &Connection, now: Timestamp, n: u32) -> Result<V
 
 /// See [`crate::store::Store::standing`].
 pub(super) fn standing(conn: &Connection, n: u32) -> Result<Vec<Standing>, Error> {
-    let sql = "SELECT job_id, tenant, lane FROM queue WHERE stands = 1 ORDER BY job_id LIMIT ?1";
+    let sql = "SELECT job_id, queue.tenant, queue.lane, jobs.seconds, jobs.size
+        FROM queue JOIN jobs ON jobs.id = job_id WHERE stands = 1 ORDER BY job_id LIMIT ?1";
     let mut rows = conn.prepare_cached(sql)?;
     let rows = rows.query_map([n], |row| {
         let mut columns = Columns::of(row);
-        Ok(Standing { id: columns.parse("job's id")?, tenant: columns.name(TenantName::new)?, lane: columns.take()? })
+        Ok(Standing {
+            id: columns.parse("job's id")?,
+            tenant: columns.name(TenantName::new)?,
+            lane: columns.take()?,
+            seconds: columns.seconds()?,
+            size: columns.parse("size")?,
+        })
     })?;
     rows.collect()
 }

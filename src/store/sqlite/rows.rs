@@ -99,7 +99,8 @@ impl<'a> Columns<'a> {
         Ok(text.filter(|text| !text.is_empty()).map(AccountId::new))
     }
 
-    fn seconds(&mut self) -> Result<Seconds, Error> {
+    /// The next column as the length of a clip.
+    pub fn seconds(&mut self) -> Result<Seconds, Error> {
         let column = self.next;
         let seconds: u32 = self.take()?;
         Seconds::new(seconds).ok_or_else(|| bad(column, seconds.to_string(), "length"))
