@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use filmgate::simulator::{self, Simulator};
@@ -280,6 +281,8 @@ pub fn run_in(folder: &std::path::Path, args: &[&str]) -> Output {
 pub struct Process {
     child: Mutex<Child>,
     said: Arc<Mutex<String>>,
+    /// Who listens to it, until it has said everything.
+    listener: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Process {
@@ -295,12 +298,12 @@ impl Process {
             .unwrap_or_else(|why| panic!("{command:?}: {why}"));
         let said = Arc::new(Mutex::new(String::new()));
         let (lines, all) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&said));
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 all.lock().unwrap_or_else(PoisonError::into_inner).push_str(&(line + "\n"));
             }
         });
-        Self { child: Mutex::new(child), said }
+        Self { child: Mutex::new(child), said, listener: Mutex::new(Some(listener)) }
     }
 
     pub fn id(&self) -> u32 {
@@ -329,11 +332,15 @@ impl Process {
         self.child.lock().unwrap().try_wait().unwrap().is_some()
     }
 
-    /// How it ended, if it does within that time.
+    /// How it ended, if it does within that time; what it said at last is in its log then.
     pub async fn ends_within(&self, time: Duration) -> Option<ExitStatus> {
         let began = Instant::now();
         loop {
             let ended = self.child.lock().unwrap().try_wait().unwrap();
+            if ended.is_some() {
+                let listener = self.listener.lock().unwrap().take();
+                listener.into_iter().for_each(|listener| listener.join().unwrap());
+            }
             if ended.is_some() || began.elapsed() > time {
                 return ended;
             }
