@@ -97,6 +97,7 @@ const CASES: &[(&str, Case)] = &[
     ("the report adds up by day and route", |w| Box::pin(lists::report(w))),
     ("the report tells keys and end users apart, and whoever is none of them", |w| Box::pin(lists::report_by_payer(w))),
     ("the overview counts what is open", |w| Box::pin(lists::overview(w))),
+    ("the overview tells the periods that run", |w| Box::pin(lists::overview_of_running_periods(w))),
     ("a lost job holds its money until policy ends it", |w| Box::pin(corrections::lost(w))),
     ("what nobody can explain is in suspense once", |w| Box::pin(corrections::unexplained(w))),
     ("a correction is a line of its own", |w| Box::pin(corrections::corrections(w))),

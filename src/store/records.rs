@@ -172,7 +172,7 @@ pub struct Balance {
 pub struct Overview {
     /// How many jobs are in each state that is not final, by tenant, route and model.
     pub open: Vec<OpenJobs>,
-    /// Every balance, but for those of keys and end users: of these there may be any number.
+    /// What each account has in the period that it counts in, but for keys and end users: of these there may be any number.
     pub balances: Vec<Balance>,
     /// Suspense: what a provider took that no job explains.
     pub suspense: MicroUsd,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{NOON, Wish, World};
+use super::{NOON, Wish, World, month};
 use crate::clock::Timestamp;
 use crate::id::{CharacterId, JobId, RouteName, TenantName};
 use crate::job::{Event, State};
@@ -235,6 +235,17 @@ pub async fn overview(world: World) {
         [("gateway", 1_600_000, 800_000, None), ("route:north", 1_600_000, 800_000, None), ("tenant:acme", 1_600_000, 800_000, cap)]
     );
     assert_eq!((overview.suspense, overview.overrun), (MicroUsd::ZERO, MicroUsd::ZERO));
+}
+
+pub async fn overview_of_running_periods(world: World) {
+    let october =
+        Wish { period: month("2026-10"), key: Some(("ci", Some(8_000_000))), user: Some(("u-1", Some(8_000_000))), ..Wish::plain() };
+    world.running(&october, "up-1").await;
+    world.open(&Wish { period: month("2026-11"), ..october }).await.unwrap();
+
+    let told = world.store.overview().await.unwrap().balances;
+    let told: Vec<_> = told.iter().map(|b| (b.account.as_str(), b.period.as_str(), b.held.get())).collect();
+    assert_eq!(told, ["gateway", "route:north", "tenant:acme"].map(|account| (account, "month:2026-11", 800_000)));
 }
 
 pub async fn signing_key(world: World) {

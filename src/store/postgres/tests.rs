@@ -279,3 +279,20 @@ fn the_schema_itself_forbids_what_must_not_be() {
         assert!(tried.is_err(), "{statement} was allowed");
     }
 }
+
+/// The pages that are read for it say so: those of two hundred thousand end users are some thousands.
+#[test]
+fn an_overview_does_not_look_at_end_users() {
+    let database = Emptied::new();
+    block_on(async {
+        let store = Postgres::open(&database.books.address).await.unwrap();
+        open(&store, &Wish::plain()).await.unwrap();
+    });
+    let users = "INSERT INTO balances SELECT 'user:acme/x' || i, 'total', 0, NULL, 0, 0, 1 FROM generate_series(1, 200000) AS i;
+        INSERT INTO current_periods SELECT account, period FROM balances WHERE account LIKE 'user:acme/x%'; ANALYZE balances, current_periods";
+    query(&database.books.address, users);
+    let explained = query(&database.books.address, &format!("EXPLAIN (ANALYZE, BUFFERS) {}", super::books::BALANCES));
+    let pages = explained.iter().find_map(|line| line[0].trim().strip_prefix("Buffers: shared "));
+    let pages: u64 = pages.unwrap().split([' ', '=']).filter_map(|word| word.parse::<u64>().ok()).sum();
+    assert!(pages < 100, "{explained:#?}");
+}

@@ -398,4 +398,6 @@ impl Store for Sqlite {
 }
 
 #[cfg(test)]
+mod growth;
+#[cfg(test)]
 mod tests;

@@ -205,8 +205,11 @@ pub(super) fn places_taken(conn: &Connection, account: &Account) -> Result<u32, 
 }
 
 /// How many of a route's places are taken by jobs that are in another account than this one.
+///
+/// The states that take a place are named, so that whoever waits for one is not looked at: there may be thousands.
 pub(super) fn places_taken_elsewhere(conn: &Connection, home: &Home) -> Result<u32, Error> {
-    let sql = "SELECT count(*) FROM jobs WHERE route = ?1 AND ended_at_ms IS NULL AND state NOT IN ('reserved', 'waiting', 'lost')
+    let sql =
+        "SELECT count(*) FROM jobs WHERE route = ?1 AND ended_at_ms IS NULL AND state IN ('submitting', 'unknown', 'accepted', 'running')
         AND upstream_account NOT IN ('', ?2)";
     let Some(account) = home.account.as_ref().map(AccountId::as_str) else { return Ok(0) };
     conn.prepare_cached(sql)?.query_row([home.route.as_str(), account], |row| row.get(0))
