@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, error, info, warn};
 
 use crate::budget::Account;
@@ -22,10 +23,13 @@ use crate::traffic::COUNTED_EVERY;
 
 /// Follows the policy's file until the gateway stops.
 pub async fn follow_file(gw: Arc<Gateway>) {
+    let mut due = tokio::time::interval(reload::EVERY);
+    // A look that took long is followed by the next at once: that is the one that puts in force what it made.
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = gw.stop.cancelled() => return,
-            () = tokio::time::sleep(reload::EVERY) => {}
+            _ = due.tick() => {}
         }
         look(&gw, false).await;
         look_at_certificates(&gw, false).await;
@@ -99,7 +103,9 @@ async fn look(gw: &Arc<Gateway>, anyway: bool) -> Looked {
     let looking = gw.clone();
     let (answer, looked) = oneshot::channel();
     gw.reloader.give(move || {
-        let _ = answer.send(looking.reloader.look(&looking.policy, looking.clock.now(), anyway));
+        // To stop all buying is not to wait for what is told of the rest.
+        let follow = |policy: &Policy| looking.halting.follow_file(policy.server.halt);
+        let _ = answer.send(looking.reloader.look(&looking.policy, looking.clock.now(), anyway, follow));
     });
     let mut looked = match looked.await {
         Ok(looked) => looked,
@@ -151,7 +157,6 @@ async fn moved(gw: &Gateway, before: &BTreeMap<RouteName, AccountId>) -> Vec<Str
 /// Tells everybody who keeps something by route or tenant.
 async fn swapped(gw: &Arc<Gateway>, changes: &[String]) {
     let policy = gw.policy.snapshot();
-    gw.halting.follow_file(policy.server.halt);
     for warning in &policy.warnings {
         warn!("{warning}");
     }

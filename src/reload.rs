@@ -4,7 +4,9 @@
 //! in force, and why is in the log, in the metrics and on the operator's page. The file is looked at by
 //! content and not by event, which is the same for a rename, a write in place and a swapped link. It is
 //! followed once two looks in a row found the same: half of a file that is being written can be a policy
-//! too, one without the tenants of the other half. What is compiled is the very text that stood still.
+//! too, one without the tenants of the other half. A file that changed after it had stood still is compiled at the
+//! first look, as most are whole by then, and put in force at the second, so that a large one is not waited for
+//! twice. What is put in force is the very text that stood still.
 
 mod glimpse;
 mod thread;
@@ -37,6 +39,8 @@ const READS_EACH: u64 = 20;
 pub struct Reloader {
     path: PathBuf,
     state: Mutex<State>,
+    /// What the first look at another file made of it. Locked only by who holds `state`.
+    made: Mutex<Option<Made>>,
     /// Where it is to be looked at: see [`Reloader::give`].
     thread: Thread,
 }
@@ -62,6 +66,14 @@ pub struct State {
     pub loaded: u64,
     /// How many were refused.
     pub refusals: u64,
+}
+
+/// What a file was made into.
+#[derive(Debug)]
+struct Made {
+    /// What its bytes hash to; `None` if it could not be read.
+    hash: Option<[u8; 32]>,
+    outcome: Result<(Policy, String), LoadError>,
 }
 
 /// What a look at the file came to.
@@ -98,7 +110,7 @@ impl Reloader {
             loaded: 1,
             refusals: 0,
         };
-        Ok((Self { path: path.to_owned(), state: Mutex::new(state), thread }, policy))
+        Ok((Self { path: path.to_owned(), state: Mutex::new(state), made: Mutex::default(), thread }, policy))
     }
 
     /// Adds to what the latest reload changed.
@@ -119,30 +131,36 @@ impl Reloader {
     /// Looks at the file, and puts it in force if it changed and now stands still; if `anyway`, as it is
     /// and even if it did not change: secrets in other files may have.
     ///
-    /// Holds the lock throughout: two looks at once would be two opinions on what came last.
-    pub fn look(&self, current: &Current, now: Timestamp, anyway: bool) -> Looked {
+    /// `follow` is called as soon as another policy is in force. Holds the lock throughout: two looks at once would be
+    /// two opinions on what came last.
+    pub fn look(&self, current: &Current, now: Timestamp, anyway: bool, follow: impl FnOnce(&Policy)) -> Looked {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let is_settled = state.same_looks >= SETTLED_AFTER && !state.same_looks.is_multiple_of(READS_EACH);
         current.let_go();
         let glimpsed = Glimpse::of(&self.path, state.glimpsed.as_ref().filter(|_| is_settled));
         let seen = glimpsed.as_ref().map(|glimpse| glimpse.hash);
         let stands_still = glimpsed == state.glimpsed;
+        let stood_still = state.same_looks > 0;
         state.glimpsed = glimpsed;
         state.same_looks = if stands_still { state.same_looks + 1 } else { 0 };
+        let old = current.snapshot();
+        // Whoever asks may have changed a secret since.
+        let made_before = made.take().filter(|made| !anyway && made.hash == seen);
         if !anyway && (seen == state.seen || !stands_still) {
+            *made = (seen != state.seen && stood_still).then(|| self.make(&old));
             return Looked::Same;
         }
-        let text = read_text(&self.path);
-        let read = text.as_ref().ok().map(|text| auth::hash(text.as_bytes()));
+        let Made { hash: read, outcome } = made_before.unwrap_or_else(|| self.make(&old));
         if !anyway && read.is_some() && read != seen {
             return Looked::Same;
         }
         (state.seen, state.looked_at) = (read.or(seen), now);
-        let old = current.snapshot();
-        match text.and_then(|text| Ok((load_to_serve(&self.path, &text, Some(&old.server))?, text))) {
+        match outcome {
             Ok((policy, text)) => {
                 let policy = Policy { retired: retired(&old, &policy), ..policy };
-                current.swap(policy.sharing(&old));
+                current.swap(policy);
+                follow(&current.snapshot());
                 // Told once it is in force, so that nobody waits for what is only for the log.
                 let changes = changes(&old, &current.snapshot(), &state.text, &text);
                 (state.text, state.changes, state.refused) = (text.into(), changes.clone(), None);
@@ -156,6 +174,19 @@ impl Reloader {
                 Looked::Refused(refused)
             }
         }
+    }
+}
+
+impl Reloader {
+    /// Makes a policy of the file as it stands, to take over from `old`.
+    fn make(&self, old: &Policy) -> Made {
+        let text = read_text(&self.path);
+        let hash = text.as_ref().ok().map(|text| auth::hash(text.as_bytes()));
+        let outcome = text.and_then(|text| {
+            let policy = load_to_serve(&self.path, &text, Some(&old.server))?;
+            Ok((policy.sharing(old), text))
+        });
+        Made { hash, outcome }
     }
 }
 

@@ -141,7 +141,7 @@ fn run(base: &str, folder: &Path, mut dice: Dice, mutants: u64) -> (u64, u64) {
         let mutant = mutated(base, &mut dice);
         std::fs::write(&file, &mutant).unwrap();
         let before = current.snapshot();
-        match reloader.look(&current, NOW, true) {
+        match reloader.look(&current, NOW, true, |_| {}) {
             Looked::Same => panic!("a look that was asked for found nothing"),
             Looked::Swapped(changes) => {
                 assert_eq!(current.snapshot().revision, format!("{}", Hex(&crate::auth::hash(&mutant))), "the file as a whole");
@@ -204,7 +204,7 @@ fn a_policy_is_gone_once_another_is_in_force_and_nobody_goes_by_it() {
     for round in 0..10 {
         earlier.push(Arc::downgrade(&current.snapshot()));
         std::fs::write(&file, crowded().replace("cap = \"7.50\"", &format!("cap = \"7.6{round}\""))).unwrap();
-        assert!(matches!(reloader.look(&current, NOW, true), Looked::Swapped(changes) if changes.len() == 1));
+        assert!(matches!(reloader.look(&current, NOW, true, |_| {}), Looked::Swapped(changes) if changes.len() == 1));
     }
     let living = || earlier.iter().filter(|policy| policy.upgrade().is_some()).count();
     current.let_go();
@@ -217,6 +217,52 @@ fn a_policy_is_gone_once_another_is_in_force_and_nobody_goes_by_it() {
     assert!(!Arc::ptr_eq(&changed, &tenant("t7")));
     let of_key = |tenant: &crate::policy::Tenant| current.snapshot().keys[&tenant.keys[0].hash].clone();
     assert!(Arc::ptr_eq(&of_key(&same), &same) && Arc::ptr_eq(&of_key(&changed), &tenant("t7")));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_is_put_in_force_is_what_stood_still() {
+    let folder = std::env::temp_dir().join(format!("still-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("gateway.toml");
+    let write = |cap: &str| std::fs::write(&file, crowded().replace("cap = \"7.50\"", &format!("cap = \"{cap}\""))).unwrap();
+    write("7.50");
+    let (reloader, policy) = Reloader::start(&file, NOW).unwrap();
+    let current = Current::new(policy);
+    let cap = || current.snapshot().tenants[&TenantName::new("t7")].budget.cap;
+    let look = || {
+        let mut followed = 0;
+        let looked = reloader.look(&current, NOW, false, |_| followed += 1);
+        (matches!(looked, Looked::Swapped(_)), followed)
+    };
+    let first = cap();
+    assert_eq!([look(), look()], [(false, 0), (false, 0)]);
+
+    // Whole from the first look on.
+    write("8");
+    assert_eq!((look(), cap()), ((false, 0), first), "it may still be being written");
+    assert_eq!(look(), (true, 1));
+    let eight = cap();
+    assert_ne!(eight, first);
+
+    // Written to between two looks: what the first made of it is not put in force, by the second or later.
+    write("9");
+    assert!(!look().0);
+    write("10");
+    assert_eq!([look().0, cap() == eight], [false, true]);
+    assert!(look().0 && cap() != eight);
+    let ten = cap();
+    write("9");
+    assert!(!look().0);
+    write("10");
+    assert_eq!([look().0, look().0, cap() == ten], [false, false, true], "it is again what is in force");
+
+    // Away at the first look, and back.
+    std::fs::remove_file(&file).unwrap();
+    assert!(!look().0);
+    write("11");
+    assert!(!look().0);
+    assert!(look().0 && cap() != ten && reloader.state().refused.is_none());
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
