@@ -5,8 +5,9 @@ use std::time::Duration;
 use filmgate::simulator::{Fault, Faults};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::client::{Answer, Client};
 use crate::process::Site;
@@ -138,6 +139,37 @@ async fn a_wish_between_two_routes_is_given_up_when_the_halt_comes_and_costs_not
     line.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert!(is_halted(&answered(wish).await));
     assert_eq!((world.orders(), world.jobs_in("released"), world.held("tenant:acme")), (0, 1, 0));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_connection_when_the_halt_comes_is_not_sent_over_it() {
+    // A listener that takes no more until it is asked to: whoever comes next knocks again and again.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let crowded = socket.listen(1).unwrap();
+    let address = crowded.local_addr().unwrap();
+    let mut before = Vec::new();
+    while let Ok(Ok(stream)) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        before.push(stream);
+    }
+    let route = openai("openai", "").replace("{simulator}", &format!("http://{address}"));
+    let world = World::start(&[route, tenant("acme", "")]).await;
+    let acme = world.tenant("acme");
+    let wish = meanwhile(async move { acme.wish(&whale()).await });
+    eventually("it is being sent", || world.jobs_in("submitting") == 1).await;
+    halt(&world, "now").await;
+
+    let mut taken = Vec::new();
+    while taken.len() <= before.len() {
+        taken.push(crowded.accept().await.unwrap().0);
+    }
+    assert!(is_halted(&answered(wish).await));
+    let mut read = [0; 16];
+    for stream in &mut taken {
+        assert!(!matches!(timeout(Duration::from_millis(100), stream.read(&mut read)).await, Ok(Ok(1..))), "it was sent");
+    }
+    assert_eq!((world.jobs_in("released"), world.held("tenant:acme")), (1, 0));
     world.end().await;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The provider counts how many jobs of an account it has at a time, and its bill tells in which order they came.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use filmgate::simulator::{Fault, Faults, account_of};
 use serde_json::{Value, json};
@@ -175,6 +175,27 @@ async fn a_newcomer_does_not_overtake_who_waits() {
     let order = order(&world);
     assert_eq!(order[..2], ["0", "1"], "{order:?}");
     world.turn_clock(Duration::from_secs(60));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_newcomer_leaves_the_creates_of_a_minute_to_who_waits_for_them() {
+    let world = World::start(&[openai("openai", "limits = { rpm = 30 }"), tenant("acme", LINE)]).await;
+    let acme = world.tenant("acme");
+    // Thirty at once, and then one every other second, which no bell tells of: somebody new always comes by first.
+    let (mut videos, began) = (Vec::new(), Instant::now());
+    while videos.len() < 32 || order(&world).len() < 32 {
+        videos.push(acme.ordered(&wish(&videos.len().to_string())).await);
+        if videos.len() > 30 {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", order(&world));
+    }
+    let sent = order(&world);
+    assert!(sent.iter().map(|n| n.parse::<u32>().unwrap()).eq(0..u32::try_from(sent.len()).unwrap()), "{sent:?}");
+    for video in &videos {
+        acme.client.delete(&format!("/v1/videos/{}", id(video))).await;
+    }
     world.end().await;
 }
 

@@ -350,10 +350,22 @@ pub struct Gateway {""",
         [
             (
                 "src/upstream.rs",
-                "self.halting.why().map_or(Ok(()), |_| Err(SubmitError::Withheld(\"buying is halted\")))",
+                'self.halting.why().map_or(Ok(()), |_| Err(SubmitError::Withheld("buying is halted")))',
                 "Ok(())",
             ),
             ("src/dispatch.rs", "if gw.halting.why_now(&*gw.store).await.is_some() {", "if false {"),
+            ("src/dispatch/keyed.rs", "if gw.halting.why_now(&*gw.store).await.is_some() {", "if false {"),
+        ],
+        ["halting"],
+    ),
+    Bug(
+        "A halt is not looked at again once there is a connection",
+        [
+            (
+                "src/upstream.rs",
+                'self.halting.why().map_or(Ok(()), |_| Err(SubmitError::Withheld("buying is halted")))',
+                "Ok(())",
+            ),
         ],
         ["halting"],
     ),
