@@ -142,6 +142,43 @@ async fn a_place_is_told_by_the_clips_ahead_and_by_how_long_clips_take_there() {
     world.end().await;
 }
 
+/// How long one clip takes nobody knows; how long a line of them does can be told.
+#[tokio::test]
+async fn what_is_foretold_of_a_line_comes_about() {
+    const STEP: Duration = Duration::from_secs(5);
+    let world = World::at_speed(1, &[openai("openai", "limits = { in_flight = 3 }"), tenant("acme", LINE)]).await;
+    let acme = world.tenant("acme");
+    let mut videos = Vec::new();
+    for (n, seconds) in ["4", "8", "12"].into_iter().cycle().take(24).enumerate() {
+        let wish = json!({ "prompt": format!("a whale #intent:{n}"), "seconds": seconds });
+        videos.push(acme.ordered(&wish).await);
+    }
+    while place(&acme, &videos[23]).await.is_none_or(|(position, _)| position != 21) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut foretold = Vec::new();
+    for video in &videos[3..] {
+        foretold.push(place(&acme, video).await.unwrap().1);
+    }
+    let mut sent_after = Vec::new();
+    for step in 0.. {
+        let sent = order(&world).len() - 3;
+        sent_after.resize(sent, STEP.as_secs() * step);
+        if sent == foretold.len() {
+            break;
+        }
+        assert!(step < 400, "{sent_after:?}");
+        world.turn_clock(STEP);
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+    println!("FIGURE seconds until each was sent: foretold {foretold:?}, came about {sent_after:?}");
+    // The gateway hears of an end when it asks, and the test's clock goes in leaps: a little later.
+    let (last, foretold) = (sent_after[20], foretold[20]);
+    assert!((foretold * 7 / 10..foretold * 2).contains(&last), "{last} s and not {foretold}");
+    serve_all(&world).await;
+    world.end().await;
+}
+
 #[tokio::test]
 async fn tenants_take_turns_by_their_weights_and_no_burst_keeps_anybody_out() {
     let policy = [openai("openai", ONE), tenant("acme", LINE), tenant("rival", &format!("{LINE}\nweight = 3"))];
