@@ -1,7 +1,8 @@
 //! A walk down an upstream's list: a hundred jobs for one question, newest first.
 //!
 //! What the list shows of a job counts as an answer about it; a job that it does not show stays due and
-//! is asked about by itself. A walk goes on for as long as it is likely to find open jobs for fewer
+//! is asked about by itself, as is one that the list shows to have ended without saying all of it: those come
+//! first, before the list is read again. A walk goes on for as long as it is likely to find open jobs for fewer
 //! questions than they would cost one by one, and ends as soon as nobody is due any more. A list that
 //! shows nothing of ours, or cannot be read, is left alone for a while: it is never needed.
 
@@ -33,6 +34,9 @@ const STRANGE_PER_DUE: u64 = 50;
 /// …or if they show ours that have ended: those that are due may be right behind them, and reading on
 /// costs at most half as much.
 const ENDED_PER_DUE: u64 = 2;
+/// Questions about single jobs that each page leaves time for, where it showed ends and did not tell them whole: the
+/// next walk would take what the account may be asked from those questions, and find the same.
+const ALONE_PER_PAGE: u64 = 4;
 /// How long a list is left alone that the upstream does not have,
 const NO_LIST: Duration = Duration::from_secs(3_600);
 /// that shows less of ours than it has pages,
@@ -59,7 +63,7 @@ pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, du
             }
         };
         pages += 1;
-        seen = Ours { known: seen.known + shown.known, open: seen.open + shown.open };
+        seen = Ours { known: seen.known + shown.known, open: seen.open + shown.open, untold: seen.untold + shown.untold };
         fruitless.turn(shown);
         after = page.next;
         if after.is_none() || fruitless.is_enough(due) || is_done(gw, &due.home, gw.clock.now()).await {
@@ -70,12 +74,13 @@ pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, du
         info!(route.name = %route.name, pages, found = seen.known, "the upstream's list shows little of ours; jobs are asked about one by one");
         return NOT_OURS;
     }
+    let alone = time_for(seen.untold.min(pages * ALONE_PER_PAGE), route.poll.rate);
     if seen.open < pages {
         // Those that are due are few, or further down; if more come due, it is worth reading on to them.
-        return route.poll.late;
+        return route.poll.late.max(alone);
     }
     // Nobody that it showed is due before then. Those whom it did not show are asked about first.
-    let pause = route.poll.early / 2;
+    let pause = (route.poll.early / 2).max(alone);
     if is_done(gw, &due.home, began).await { pause.saturating_sub(gw.clock.now().since(began)) } else { pause }
 }
 
@@ -84,8 +89,15 @@ pub async fn walk(gw: &Arc<Gateway>, desk: &Desk, lane: &Lane, route: &Route, du
 struct Ours {
     /// In any state.
     known: u64,
-    /// Among them, not ended yet.
+    /// Among them, those that had not ended yet and about which it told all.
     open: u64,
+    /// Those that had not ended yet and now have, about which it did not.
+    untold: u64,
+}
+
+/// How long it takes to ask so many questions at that many a minute.
+fn time_for(questions: u64, rate: u32) -> Duration {
+    Duration::from_millis(questions.saturating_mul(60_000) / u64::from(rate.max(1)))
 }
 
 /// Pages in a row that showed no open job of ours.
@@ -140,16 +152,19 @@ async fn take_in(gw: &Arc<Gateway>, desk: &Desk, route: &Route, home: &Home, lis
         gw.accounts.is_the_same(home, route);
     }
     let mut listed: HashMap<String, ListedJob> = listed.into_iter().map(|job| (job.upstream_id.clone(), job)).collect();
-    let mut open = Vec::new();
+    let (mut open, mut untold) = (Vec::new(), 0);
     for job in &jobs {
         let Some(listed) = job.upstream_id.as_ref().and_then(|id| listed.remove(id)) else { continue };
         match job.state {
-            State::Accepted | State::Running => open.push(take_in_one(gw, desk, route, job, listed)),
+            State::Accepted | State::Running => {
+                untold += u64::from(!listed.says_all);
+                open.push(take_in_one(gw, desk, route, job, listed));
+            }
             _ => contradict(gw, desk, job, &listed.progress.phase),
         }
     }
     let count = |jobs: usize| u64::try_from(jobs).unwrap_or(u64::MAX);
-    let shown = Ours { known: count(jobs.len()), open: count(open.len()) };
+    let shown = Ours { known: count(jobs.len()), open: count(open.len()).saturating_sub(untold), untold };
     // All at once, so that what they write is committed together.
     let later: Vec<Postponed> = join_all(open).await.into_iter().flatten().collect();
     if !later.is_empty() {
@@ -209,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_strangers_list_is_given_up_soon_and_our_own_when_reading_on_costs_half_of_asking() {
-        let (strangers, ended, open) = (Ours { known: 0, open: 0 }, Ours { known: 100, open: 0 }, Ours { known: 100, open: 1 });
+        let (strangers, ended, open) = [(0, 0), (100, 0), (100, 1)].map(|(known, open)| Ours { known, open, untold: 0 }).into();
         assert_eq!([8, 400].map(|due| read(strangers, due)), [4, 12]);
         assert_eq!([8, 400].map(|due| read(ended, due)), [8, 204]);
         assert_eq!(read(open, 8), u64::MAX, "a page with somebody who is open is never in vain");

@@ -105,6 +105,20 @@ async fn many_jobs_are_one_question_where_the_provider_lists_them() {
     world.end().await;
 }
 
+/// The list takes its questions from what the account may be asked in a minute, and so do those about single jobs.
+#[tokio::test]
+async fn a_list_that_does_not_tell_ends_whole_leaves_room_for_questions_that_do() {
+    let poll = "poll = { early = \"100ms\", late = \"100ms\", rate = 120 }";
+    // What such a server takes for a clip is not on its list.
+    let compatible = route("compatible", "openai_compatible", "openai/v1", poll, ["sora-2", "sora-2-pro"]);
+    let world = World::at_speed(1, &[compatible, tenant("acme", "")]).await;
+    order(&world.tenant("acme"), 10).await;
+    eventually("the list has taken what was saved up", || world.simulator.stats().count("list") >= 18).await;
+    world.turn_clock(Duration::from_secs(60));
+    eventually("all have ended", || world.jobs_in("completed") == 10).await;
+    world.end().await;
+}
+
 #[tokio::test]
 async fn a_list_that_is_not_there_is_done_without() {
     let world = World::at_speed(1, &[openai("openai", ""), tenant("acme", "")]).await;
