@@ -385,6 +385,7 @@ async fn a_wish_that_ended_in_line_is_not_bought_when_it_is_sent_again() {
 async fn a_route_at_its_cap_is_not_waited_for() {
     let capped = format!("{ONE}\nbudget = {{ cap = \"0.90\" }}");
     let world = World::at_speed(1, &[openai("openai", &capped), tenant("acme", LINE)]).await;
+    world.turn_to_noon();
     let acme = world.tenant("acme");
     acme.ordered(&wish("0")).await;
     let (next, last) = (acme.ordered(&wish("1")).await, acme.ordered(&wish("2")).await);
