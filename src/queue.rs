@@ -82,10 +82,9 @@ pub fn starts_in(room: Room, clips: &[Duration]) -> Vec<Duration> {
     let in_line = u32::try_from(clips.len()).unwrap_or(u32::MAX).max(1);
     let mean = clips.iter().sum::<Duration>() / in_line;
     let share = |whole: Duration, nth: u32, of: u32| whole.mul_f64(f64::from(nth) / f64::from(of.max(1)));
-    let mut free: BinaryHeap<Reverse<Duration>> = BinaryHeap::new();
-    free.extend(
-        room.places.map(|places| (1..=in_line.min(places.max(1))).map(move |nth| Reverse(share(mean, nth, places)))).into_iter().flatten(),
-    );
+    let mut free: BinaryHeap<Reverse<Duration>> = room
+        .places
+        .map_or_else(BinaryHeap::new, |places| (1..=in_line.min(places.max(1))).map(|nth| Reverse(share(mean, nth, places))).collect());
     let starts = (1..).zip(clips).map(|(position, clip)| {
         let by_places = free.pop().map_or(Duration::ZERO, |Reverse(at)| at);
         let by_rpm = room.rpm.map_or(Duration::ZERO, |rpm| share(Duration::from_secs(60), position, rpm));
