@@ -8,14 +8,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rusqlite::{Connection, Error};
 
-use super::{Sqlite, books, money, queue};
+use super::writer::Tx;
+use super::{Sqlite, books, money, queue, write};
 use crate::id::TenantName;
 use crate::job::{Event, step};
 use crate::store::contract::{Folder, NOON, Wish, block_on};
-use crate::store::{Facts, NewPlace, Payers, Store as _};
+use crate::store::{Facts, Job, NewPlace, OpenError, Payers, Store as _};
 
 /// How many steps a question takes.
-fn steps<T>(file: &Folder, ask: impl FnOnce(&Connection) -> Result<T, Error>) -> u64 {
+fn steps<T, E: std::fmt::Debug>(file: &Folder, ask: impl FnOnce(&Connection) -> Result<T, E>) -> u64 {
     let (mut conn, taken) = (Connection::open(file.file()).unwrap(), Arc::new(AtomicU64::new(0)));
     let counted = Arc::clone(&taken);
     let count = move || {
@@ -69,18 +70,44 @@ fn with_waiting(jobs: usize) -> Folder {
         store.open_job(job, attempt).await.unwrap();
         let lined = (0..jobs).map(|_| {
             let (job, first) = Wish::plain().parts();
-            let until = NOON.after(Duration::from_secs(60));
-            let place = NewPlace { lane: "north".to_owned(), until, max: u32::MAX, wish: "{}".to_owned(), upload: None };
-            store.line_up(job, first, place)
+            store.line_up(job, first, place())
         });
         assert!(join_all(lined).await.iter().all(Result::is_ok));
     });
     folder
 }
 
+fn place() -> NewPlace {
+    let until = NOON.after(Duration::from_secs(60));
+    NewPlace { lane: "north".to_owned(), until, max: u32::MAX, wish: "{}".to_owned(), upload: None }
+}
+
+/// One comes, and its turn comes, and it ends.
+fn a_turn(conn: &Connection) -> Result<(), OpenError> {
+    let mut tx = Tx { conn, changed: &mut Vec::new() };
+    let (wish, first) = Wish::plain().parts();
+    let job = queue::line_up(&mut tx, &wish, &first, &place())?;
+    let job: Arc<Job> = write::open_attempt(&mut tx, job.id, job.version, &Wish::plain().attempt())?;
+    let end = step(job.state, Event::Rejected).unwrap();
+    write::apply(&mut tx, job.id, job.version, end, Facts::default(), NOON).unwrap();
+    // One that waits is deleted.
+    let (wish, first) = Wish::plain().parts();
+    let job = queue::line_up(&mut tx, &wish, &first, &place())?;
+    let end = step(job.state, Event::Exhausted).unwrap();
+    write::apply(&mut tx, job.id, job.version, end, Facts::default(), NOON).unwrap();
+    write::remove(&mut tx, &job.tenant, job.id, NOON)?;
+    Ok(())
+}
+
+#[test]
+fn a_turn_takes_as_long_when_many_wait() {
+    let [short, long] = [20, 2_000].map(with_waiting);
+    assert_eq!(steps(&long, a_turn), steps(&short, a_turn));
+}
+
 #[test]
 fn the_ends_of_a_line_are_as_near_when_it_is_long() {
-    let (short, long) = (with_waiting(20), with_waiting(2_000));
+    let [short, long] = [20, 2_000].map(with_waiting);
     let (home, acme) = (Wish::plain().home(), TenantName::new("acme"));
     let asked: [(&str, &dyn Fn(&Connection) -> Result<(), Error>); 4] = [
         ("lines", &|conn| queue::lines(conn).map(drop)),

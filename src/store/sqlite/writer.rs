@@ -61,7 +61,8 @@ pub(super) fn recent_jobs() -> RecentJobs {
 pub(super) struct Tx<'a> {
     /// Where to write.
     pub conn: &'a Connection,
-    changed: &'a mut Vec<Arc<Job>>,
+    /// Who was handed over.
+    pub(super) changed: &'a mut Vec<Arc<Job>>,
 }
 
 impl Tx<'_> {
