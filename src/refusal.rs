@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use crate::budget::Account;
 use crate::halting::Halted;
-use crate::id::{ModelName, TenantName};
+use crate::id::ModelName;
 use crate::metrics::{Guarded, Refusal as Counted};
 use crate::money::MicroUsd;
 use crate::plan::NoPlan;
 use crate::provider::Rejection;
 use crate::store::StoreError;
 use crate::wire;
+
+pub use told::ROUTES_SPENT;
 
 /// Why a request is turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,10 +108,8 @@ pub enum Refusal {
     OverBudget {
         /// What the wish would hold.
         ceiling: MicroUsd,
-        /// What is left; not told for caps that are not the tenant's own.
-        left: Option<MicroUsd>,
-        /// Whose cap.
-        whose: CapOf,
+        /// Which cap.
+        cap: CapInTheWay,
     },
     /// An upstream refused the wish itself.
     Rejected(Rejection),
@@ -145,29 +145,19 @@ pub enum Refusal {
     Internal,
 }
 
-/// Whose cap stands in the way.
+/// The cap that stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CapOf {
-    /// The tenant's.
-    Tenant(TenantName),
-    /// That of one of the tenant's keys: the one that the client shows.
-    Key,
-    /// That of one of the tenant's end users: the one that the client names.
-    User,
-    /// The gateway's own, or every eligible route's.
-    Operator,
+pub enum CapInTheWay {
+    /// An account's, and what is left under it: the gateway's, the tenant's, or that of its key or end user.
+    Of(Account, MicroUsd),
+    /// That of every route that may make it; for the log, what became of each.
+    Routes(String),
 }
 
 impl Refusal {
-    /// A hold that does not fit under an account's cap. What is left under caps that are not the tenant's is not told.
+    /// A hold that does not fit under an account's cap.
     pub fn over_budget(account: &Account, ceiling: MicroUsd, left: MicroUsd) -> Self {
-        let (left, whose) = match account {
-            Account::Tenant(name) => (Some(left), CapOf::Tenant(name.clone())),
-            Account::Key(..) => (Some(left), CapOf::Key),
-            Account::User(..) => (Some(left), CapOf::User),
-            Account::Gateway | Account::Route(_) => (None, CapOf::Operator),
-        };
-        Self::OverBudget { ceiling, left, whose }
+        Self::OverBudget { ceiling, cap: CapInTheWay::Of(account.clone(), left) }
     }
 
     /// What only the log is told; never a prompt.
@@ -179,8 +169,12 @@ impl Refusal {
                 Some(each.collect::<Vec<_>>().join("; "))
             }
             Self::Unavailable(why) => Some(why.to_string()),
-            Self::Halted(why) => Some(format!("{why:?}")),
-            Self::OverBudget { ceiling, whose, .. } => Some(format!("{ceiling} does not fit under the cap of {whose:?}")),
+            Self::Halted(Halted::ByOperator(halt)) => Some(format!("halted by {}: {}", halt.by, halt.reason)),
+            Self::Halted(Halted::ByFile | Halted::NotKnown) => Some("halted by the policy file".to_owned()),
+            Self::OverBudget { ceiling, cap: CapInTheWay::Of(account, left) } => {
+                Some(format!("{ceiling} does not fit under the cap of {account}, which has {left} left"))
+            }
+            Self::OverBudget { ceiling, cap: CapInTheWay::Routes(each) } => Some(format!("{ceiling} fits under no route's cap: {each}")),
             _ => None,
         }
     }
@@ -191,10 +185,7 @@ impl Refusal {
             Self::Unauthenticated => Counted::Key,
             Self::RateLimited { .. } => Counted::Rate,
             Self::TenantFull { .. } => Counted::InFlight,
-            Self::OverBudget { whose: CapOf::Tenant(_), .. } => Counted::Budget,
-            Self::OverBudget { whose: CapOf::Key, .. } => Counted::KeyBudget,
-            Self::OverBudget { whose: CapOf::User, .. } => Counted::UserBudget,
-            Self::OverBudget { .. } => Counted::GatewayBudget,
+            Self::OverBudget { cap, .. } => cap.counted(),
             Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => Counted::Permission,
             Self::NoPlan(NoPlan::NoRoute { .. }) => Counted::NoRoute,
             Self::Denied | Self::PromptTooLong { .. } | Self::Flagged | Self::Unmoderated { .. } => Counted::Guard,
@@ -228,6 +219,18 @@ impl Refusal {
     /// Whether the connection must not be used again.
     pub const fn closes(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::BodyTimeout | Self::BodyTooLarge { .. } | Self::Expectation | Self::Stopping)
+    }
+}
+
+impl CapInTheWay {
+    const fn counted(&self) -> Counted {
+        match self {
+            Self::Of(Account::Tenant(_), _) => Counted::Budget,
+            Self::Of(Account::Key(..), _) => Counted::KeyBudget,
+            Self::Of(Account::User(..), _) => Counted::UserBudget,
+            Self::Of(Account::Gateway, _) => Counted::GatewayBudget,
+            Self::Of(Account::Route(_), _) | Self::Routes(_) => Counted::RouteBudget,
+        }
     }
 }
 

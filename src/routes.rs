@@ -47,7 +47,8 @@ pub async fn answer(gw: Arc<Gateway>, request: Request<Incoming>) -> Reply {
         if matches!(refusal, Refusal::Unavailable(_)) {
             error!(parent: &span, cause = refusal.cause(), "the books cannot be kept");
         }
-        info!(parent: &span, operation = operation.as_str(), http.status = reply.status().as_u16(), reason, cause, "refused");
+        let (operation, tenant) = (operation.as_str(), tenant.as_ref().map(tracing::field::display));
+        info!(parent: &span, operation, http.status = reply.status().as_u16(), tenant.name = tenant, reason, cause, "refused");
         reply
     });
     let elapsed = started.elapsed();

@@ -11,7 +11,7 @@ use crate::metrics::AttemptOutcome;
 use crate::money::MicroUsd;
 use crate::plan::Candidate;
 use crate::provider::{Accepted, RefusedReason, SubmitError};
-use crate::refusal::{CapOf, Refusal};
+use crate::refusal::{CapInTheWay, ROUTES_SPENT, Refusal};
 use crate::store::JobError;
 
 /// When a route says it is full without saying for how long.
@@ -92,7 +92,7 @@ impl Turned {
     pub fn error(&self) -> JobError {
         let (code, message) = match &self.halted {
             Some(_) => ("halted", "The operator of this gateway stopped all new videos before this one was ordered."),
-            None if self.is_only_capped() => ("insufficient_quota", "The gateway's own budget is used up. Ask its operator."),
+            None if self.is_only_capped() => ("insufficient_quota", ROUTES_SPENT),
             None => ("no_route_available", "Nobody could make this video."),
         };
         JobError { code: code.to_owned(), message: message.to_owned() }
@@ -106,7 +106,7 @@ impl Turned {
             Self { tenant_full: Some(in_flight), .. } => Refusal::TenantFull { in_flight },
             Self { why, gone, .. } if gone > 0 && gone == why.len() => Refusal::ModelGone { model: model.clone(), why: why.join("; ") },
             Self { full: Some(wait), .. } => Refusal::RoutesFull { wait },
-            Self { capped: true, unavailable: false, .. } => Refusal::OverBudget { ceiling, left: None, whose: CapOf::Operator },
+            Self { capped: true, unavailable: false, why, .. } => Refusal::OverBudget { ceiling, cap: CapInTheWay::Routes(why.join("; ")) },
             Self { why, .. } => Refusal::NoRoute { why: why.join("; "), wait: FULL_WAIT },
         }
     }

@@ -115,6 +115,8 @@ words! {
         UserBudget = "user_budget",
         /// The hold does not fit under the gateway's cap
         GatewayBudget = "gateway_budget",
+        /// The caps of all routes that may make it leave too little
+        RouteBudget = "route_budget",
         /// The tenant may not ask for that: model, length or price
         Permission = "permission",
         /// The prompt is too long or on the deny list

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{CapOf, Refusal};
+use super::{CapInTheWay, Refusal};
+use crate::budget::Account;
 use crate::id::ModelName;
 use crate::money::MicroUsd;
 use crate::plan::NoPlan;
@@ -35,6 +36,12 @@ pub struct Told {
 }
 
 const INVALID: &str = "invalid_request_error";
+
+/// How much it is, is not a tenant's business.
+const GATEWAY_SPENT: &str = "The gateway's own budget is used up. Ask its operator.";
+/// Nor is what a provider may cost, or who it is.
+pub const ROUTES_SPENT: &str =
+    "Whoever could make this video has cost as much as the operator of this gateway lets them. Ask the operator.";
 
 impl Refusal {
     /// What the client is told.
@@ -71,7 +78,7 @@ impl Refusal {
             Self::TenantFull { in_flight } => busy("concurrency_limit_exceeded", &format!("{in_flight} videos are being made for you already, which is your limit. Try again when one is done.")).again(10),
             Self::RoutesFull { wait } => busy("rate_limit_exceeded", &format!("Everybody who could make this video is busy, and nothing of yours may wait for them here. Try again in {}.", in_words(*wait))).after(*wait),
             Self::LineFull { waiting, wait } => busy("queue_full", &format!("Everybody who could make this video is busy, and {waiting} of your videos wait for them already, which is as many as may. Try again in {}, when the first of those may have been sent.", in_words(*wait))).after(*wait),
-            Self::OverBudget { ceiling, left, whose } => over_budget(*ceiling, *left, whose),
+            Self::OverBudget { ceiling, cap } => over_budget(*ceiling, cap),
             Self::Rejected(rejection) => mirrored(rejection),
             Self::NoRoute { wait, .. } => down("no_route_available", "Nobody who could make this video can be reached at the moment. Nothing was charged.").after(*wait),
             Self::ModelGone { model, .. } => withdrawn(model),
@@ -235,17 +242,20 @@ fn too_long(asked: Option<Seconds>, made: Option<Seconds>, max: Seconds) -> Stri
     }
 }
 
-fn over_budget(ceiling: MicroUsd, left: Option<MicroUsd>, whose: &CapOf) -> Told {
-    let of = match whose {
-        CapOf::Tenant(_) | CapOf::Operator => "your budget",
-        CapOf::Key => "the budget of your key",
-        CapOf::User => "your end user's budget",
+/// What is left under caps that are not the tenant's is not told.
+fn over_budget(ceiling: MicroUsd, cap: &CapInTheWay) -> Told {
+    let (of, left) = match cap {
+        CapInTheWay::Of(Account::Tenant(_), left) => ("your budget", left),
+        CapInTheWay::Of(Account::Key(..), left) => ("the budget of your key", left),
+        CapInTheWay::Of(Account::User(..), left) => ("your end user's budget", left),
+        CapInTheWay::Of(Account::Gateway, _) => return spent(GATEWAY_SPENT),
+        CapInTheWay::Of(Account::Route(_), _) | CapInTheWay::Routes(_) => return spent(ROUTES_SPENT),
     };
-    let message = match left {
-        Some(left) => format!("You exceeded your current quota: this video needs {ceiling} USD and {left} USD are left of {of}."),
-        None => "The gateway's own budget is used up. Ask its operator.".to_owned(),
-    };
-    told(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", &message)
+    spent(&format!("You exceeded your current quota: this video needs {ceiling} USD and {left} USD are left of {of}."))
+}
+
+fn spent(message: &str) -> Told {
+    told(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", message)
 }
 
 /// OpenAI's wording for a value off a list.

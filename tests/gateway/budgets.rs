@@ -92,6 +92,17 @@ async fn a_route_at_its_cap_is_passed_over_and_the_gateways_own_cap_ends_it_all(
     world.edit_policy(&[first, second.replace("unlimited", "1.20"), acmes]).await;
     let refused = acme.wish(&json!({ "prompt": "a whale" })).await;
     assert!(is_broke(&refused), "every route is at its cap: {refused:?}");
+    assert!(refused.message().starts_with("Whoever could make this video has cost as much as the operator"), "{}", refused.message());
+    let scraped = world.operator().get("/metrics").await;
+    for reason in ["gateway_budget", "route_budget"] {
+        assert!(
+            scraped.text().contains(&format!("filmgate_refusals_total{{reason=\"{reason}\",tenant=\"acme\"}} 1\n")),
+            "{reason}: {}",
+            scraped.text()
+        );
+    }
+    assert!(world.log().contains("0.40 does not fit under the cap of gateway, which has 0.00 left"), "and the log knows more");
+    assert!(world.log().contains("0.40 fits under no route's cap: first: at its cap; second: at its cap"));
     assert_eq!(world.orders(), 5);
     world.end().await;
 }
