@@ -103,9 +103,8 @@ pub async fn answer(gw: &Gateway, query: Option<&str>) -> Reply {
 async fn fill(gw: &Gateway, purses: &mut [PurseLine]) -> Result<(), StoreError> {
     for purse in purses {
         let booking = purse.booking();
-        let balance = gw.store.balance(&booking.account, &booking.period.key).await?;
-        let (spent, held) = balance.map_or((MicroUsd::ZERO, MicroUsd::ZERO), |balance| (balance.spent, balance.held));
-        purse.fill(spent, held);
+        let balance = gw.store.prospect(booking).await?;
+        purse.fill(balance.spent, balance.held);
     }
     Ok(())
 }

@@ -162,6 +162,11 @@ pub trait Store: Send + Sync {
     /// What an account has in a period; nothing was ever booked there if `None`.
     async fn balance(&self, account: &Account, period: &str) -> Result<Option<Balance>, StoreError>;
 
+    /// What an account has in a booking's period, or would have there once something is booked: a key or an end user whose
+    /// cap is newer than its jobs begins with what those of the period hold and cost. For who asks how it would be, not for
+    /// every wish: those jobs are summed up.
+    async fn prospect(&self, booking: &Booking) -> Result<Balance, StoreError>;
+
     /// The balances of keys, or of end users, in the period that they count in at `now`: those that have used the largest
     /// share of their caps first, up to `n`. Of one tenant, or of all.
     async fn fullest(&self, of: Payers, tenant: Option<&TenantName>, now: Timestamp, n: u32) -> Result<Vec<Balance>, StoreError>;

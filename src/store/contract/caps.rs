@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::{NOON, Wish, World, key, tenant, user};
-use crate::budget::{Account, Period};
+use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::TenantName;
 use crate::job::Event;
@@ -66,13 +66,26 @@ pub async fn newer_than_its_jobs(world: World) {
     let running = world.running(&named(None, None), "up-2").await;
     world.open(&Wish { key: Some(("web", None)), user: None, ..Wish::plain() }).await.unwrap();
     world.open(&Wish { tenant: "rival", ..named(None, None) }).await.unwrap();
+    let prospect = async |account: &Account| {
+        let booking = Booking { account: account.clone(), ..Wish::plain().parts().0.bookings[0].clone() };
+        let balance = world.store.prospect(&booking).await.unwrap();
+        assert_eq!((balance.account.as_str(), balance.period.as_str()), (account.to_string().as_str(), "total"));
+        (balance.held.get(), balance.spent.get())
+    };
+    let (ci, alice) = (key("acme", "ci"), user("acme", "u-1"));
+    for account in [&ci, &alice] {
+        assert_eq!((prospect(account).await, books(&world, account).await), ((CLIP, CLIP), (0, 0)), "{account}: as it would be");
+    }
+    assert_eq!(prospect(&Account::User(TenantName::new("acme"), None)).await, (CLIP, 0), "who names nobody");
+    assert_eq!((prospect(&user("acme", "u-2")).await, prospect(&tenant("stranger")).await), ((0, 0), (0, 0)));
 
     assert_eq!(refused(&world, &named(Some(3 * CLIP - 1), None)).await, (key("acme", "ci"), CLIP - 1));
     assert_eq!(refused(&world, &named(None, Some(3 * CLIP - 1))).await, (user("acme", "u-1"), CLIP - 1));
     world.open(&named(Some(3 * CLIP), Some(3 * CLIP))).await.unwrap();
     world.see(&running, Event::Finished).await;
-    for account in [key("acme", "ci"), user("acme", "u-1")] {
-        assert_eq!(books(&world, &account).await, (CLIP, 2 * CLIP), "{account}");
+    for account in [&ci, &alice] {
+        assert_eq!(books(&world, account).await, (CLIP, 2 * CLIP), "{account}");
+        assert_eq!(prospect(account).await, (CLIP, 2 * CLIP), "{account}");
     }
 
     let later = Timestamp::from_secs(NOON.as_secs() + 100);

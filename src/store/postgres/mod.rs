@@ -336,6 +336,10 @@ impl Store for Postgres {
         self.read(|session| async move { read::account_balance(&session, account, period).await }).await
     }
 
+    async fn prospect(&self, booking: &Booking) -> Result<Balance, StoreError> {
+        self.read(|session| async move { money::prospect(&session, booking).await }).await
+    }
+
     async fn fullest(&self, of: Payers, tenant: Option<&TenantName>, now: Timestamp, n: u32) -> Result<Vec<Balance>, StoreError> {
         let accounts = of.range(tenant);
         let accounts = &accounts;

@@ -11,13 +11,14 @@ use tokio_postgres::Row;
 
 use super::fault::Fault;
 use super::notices;
+use super::read::{account_balance, balance};
 use super::rows::Columns;
 use super::session::{Session, values};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, Home, JobId};
 use crate::money::MicroUsd;
-use crate::store::{OpenError, StoreError};
+use crate::store::{Balance, OpenError, StoreError};
 
 /// Locks the accounts of a condition, in the order of their names, and answers which periods they count in.
 macro_rules! lock_accounts {
@@ -245,6 +246,38 @@ async fn book_earlier_jobs(session: &Session, whose: &Account, account: &str, pe
     };
     let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
     session.execute(sql, &[&account, &period.key, &from, &until, &tenant.as_str(), &name]).await
+}
+
+/// What those of a tenant's jobs in a period hold and cost that are meant.
+macro_rules! sum_of_jobs {
+    ($meant:literal) => {
+        concat!(
+            "SELECT $1::text, $2::text, coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
+                (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
+                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint,
+                NULL::bigint FROM jobs WHERE tenant = $5 AND created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4) AND ",
+            $meant
+        )
+    };
+}
+
+/// See [`crate::store::Store::prospect`].
+pub(super) async fn prospect(session: &Session, booking: &Booking) -> Result<Balance, Fault> {
+    let (account, period) = (booking.account.to_string(), &booking.period);
+    if let Some(balance) = account_balance(session, &account, &period.key).await? {
+        return Ok(balance);
+    }
+    let (sql, tenant, name) = match &booking.account {
+        Account::Gateway | Account::Route(_) | Account::Tenant(_) => (sum_of_jobs!("false AND $6::text IS NULL"), "", None),
+        Account::Key(tenant, key) => (sum_of_jobs!("key_name = $6"), tenant.as_str(), Some(key)),
+        Account::User(tenant, Some(user)) => (sum_of_jobs!("end_user = $6"), tenant.as_str(), Some(user)),
+        Account::User(tenant, None) => (sum_of_jobs!("end_user IS NULL AND $6::text IS NULL"), tenant.as_str(), None),
+    };
+    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+    let rows = session.rows(sql, &[&account, &period.key, &from, &until, &tenant, &name]).await?;
+    // A sum is one row, whatever there is.
+    let nothing = Balance { account, period: period.key.clone(), held: MicroUsd::ZERO, spent: MicroUsd::ZERO, cap: None };
+    rows.first().map_or(Ok(nothing), balance)
 }
 
 /// Remembers where a hold was made, so that its end is booked to the same place.

@@ -253,6 +253,11 @@ impl Store for Sqlite {
         self.readers.read(move |conn| read::account_balance(conn, &account, &period)).await
     }
 
+    async fn prospect(&self, booking: &Booking) -> Result<Balance, StoreError> {
+        let booking = booking.clone();
+        self.readers.read(move |conn| money::prospect(conn, &booking)).await
+    }
+
     async fn follow_budgets(&self, bookings: Vec<Booking>, at: Timestamp) -> Result<u64, StoreError> {
         let mut followed = 0;
         for booking in self.readers.read(move |conn| money::strayed(conn, bookings, at)).await? {

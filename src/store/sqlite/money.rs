@@ -6,11 +6,12 @@
 use rusqlite::{Connection, Error, OptionalExtension as _, params};
 
 use super::notices;
+use super::read::{account_balance, balance};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, Home, JobId};
 use crate::money::MicroUsd;
-use crate::store::{OpenError, StoreError};
+use crate::store::{Balance, OpenError, StoreError};
 
 /// Holds `amount` against an account if it fits under the cap, remembers that cap, and owes its owner what
 /// that use of it is worth.
@@ -117,6 +118,35 @@ fn book_earlier_jobs(conn: &Connection, whose: &Account, account: &str, period: 
     let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
     conn.prepare_cached(sql)?.execute(params![account, period.key, from, until, tenant.as_str(), name])?;
     Ok(())
+}
+
+/// What those of a tenant's jobs in a period hold and cost that are meant.
+macro_rules! sum_of_jobs {
+    ($meant:literal) => {
+        concat!(
+            "SELECT ?1, ?2, coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
+                coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
+                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0),
+                NULL FROM jobs WHERE tenant = ?5 AND created_at_ms >= ?3 AND (?4 IS NULL OR created_at_ms < ?4) AND ",
+            $meant
+        )
+    };
+}
+
+/// See [`crate::store::Store::prospect`].
+pub(super) fn prospect(conn: &Connection, booking: &Booking) -> Result<Balance, Error> {
+    let (account, period) = (booking.account.to_string(), &booking.period);
+    if let Some(balance) = account_balance(conn, &account, &period.key)? {
+        return Ok(balance);
+    }
+    let (sql, tenant, name) = match &booking.account {
+        Account::Gateway | Account::Route(_) | Account::Tenant(_) => (sum_of_jobs!("0 AND ?6 IS NULL"), "", None),
+        Account::Key(tenant, key) => (sum_of_jobs!("key_name = ?6"), tenant.as_str(), Some(key)),
+        Account::User(tenant, Some(user)) => (sum_of_jobs!("end_user = ?6"), tenant.as_str(), Some(user)),
+        Account::User(tenant, None) => (sum_of_jobs!("end_user IS NULL AND ?6 IS NULL"), tenant.as_str(), None),
+    };
+    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+    conn.prepare_cached(sql)?.query_row(params![account, period.key, from, until, tenant, name], balance)
 }
 
 /// Remembers where a hold was made, so that its end is booked to the same place.
