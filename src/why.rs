@@ -56,7 +56,7 @@ pub struct Explanation {
     #[serde(flatten)]
     held: Option<Held>,
     /// What becomes of it while all of them are full; `null` if it is refused.
-    queue: Option<String>,
+    pub queue: Option<String>,
     /// Why nobody would be asked, if nobody would.
     refusal: Option<String>,
 }

@@ -49,6 +49,8 @@ struct Live {
     order: Vec<String>,
     /// Whose cap would refuse it: the first that it does not fit under.
     refused_by: Option<String>,
+    /// Whether it would be refused, as things are at the moment: `notes` say why.
+    refuses: bool,
     gateway: Used,
     tenant: Used,
     /// Those that would be asked.
@@ -68,6 +70,12 @@ struct Used {
     left: Option<String>,
     /// Why it is asked later than planned, or not at all.
     unwell: Option<String>,
+}
+
+impl Used {
+    fn has_no_place(&self) -> bool {
+        self.in_flight.zip(self.in_flight_max).is_some_and(|(taken, max)| taken >= max)
+    }
 }
 
 /// Answers the question in a query.
@@ -140,8 +148,24 @@ async fn live(
     }
     let refused_by = explanation.purses.iter().find(|purse| purse.refuses()).map(|purse| purse.whose.clone());
     let refused_by = refused_by.or_else(|| no_route_fits.then(|| "the routes".to_owned()));
+    let mut against = Vec::new();
     if tenant.require_user && !explanation.names_its_user() {
-        notes.push(format!("{} has to name an end user with every wish (`require_user`): it would be refused", tenant.name));
+        against.push(format!("{} has to name an end user with every wish (`require_user`): it would be refused", tenant.name));
+    }
+    if wisher.requests_left == Some(0) {
+        against.push(format!("{} has made as many requests this minute as it may: it would be refused", tenant.name));
+    }
+    let full = if wisher.has_no_place() {
+        Some(format!("{} has as many videos in flight as it may", tenant.name))
+    } else if !routes.is_empty() && routes.values().all(|route| route.has_no_place() || route.requests_left == Some(0)) {
+        Some("all routes that would be asked are full".to_owned())
+    } else {
+        None
+    };
+    match full {
+        Some(full) if explanation.queue.is_some() => notes.push(format!("{full}: it would wait in line, if there is room there")),
+        Some(full) => against.push(format!("{full}: it would be refused")),
+        None => {}
     }
     let asked = |plan| in_order(gw, plan).map(|candidate| candidate.route.name.to_string());
     let order: Vec<String> = plan.into_iter().flat_map(asked).collect();
@@ -149,15 +173,17 @@ async fn live(
         notes.push(format!("others wait for {route}, or it said that it is full: whoever may wait waits behind them"));
     }
     if gw.halting.why().is_some() {
-        notes.push("buying is halted: every wish is refused until it is resumed".to_owned());
+        against.push("buying is halted: every wish is refused until it is resumed".to_owned());
     }
     if gw.reconciling.since().is_some() {
-        notes.push("the books come from a backup, and nothing is ordered until `filmgate reconcile --done`".to_owned());
+        against.push("the books come from a backup, and nothing is ordered until `filmgate reconcile --done`".to_owned());
     }
     if gw.stop.is_cancelled() {
-        notes.push("the gateway is stopping".to_owned());
+        against.push("the gateway is stopping".to_owned());
     }
-    Ok(Live { order, refused_by, gateway, tenant: wisher, routes, notes })
+    let refuses = refused_by.is_some() || !against.is_empty();
+    notes.append(&mut against);
+    Ok(Live { order, refused_by, refuses, gateway, tenant: wisher, routes, notes })
 }
 
 async fn used(

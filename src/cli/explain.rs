@@ -121,7 +121,7 @@ impl ExplainArgs {
     }
 }
 
-/// Explains, and says by its exit code whether anybody would be asked.
+/// Explains, and says by its exit code whether anybody would be asked, and the gateway that runs would have it so.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let question = args.question();
     let explanation = match args.admin {
@@ -135,7 +135,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let text = if args.json { format!("{explanation:#}\n") } else { rendered(&explanation) };
     super::print(&text)?;
-    Ok(if explanation["refusal"].is_null() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_refused = !explanation["refusal"].is_null() || explanation["live"]["refuses"] == true;
+    Ok(if is_refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What the file alone says.

@@ -190,6 +190,13 @@ async fn a_cap_that_is_written_later_knows_what_was_spent_before() {
     wished(&acme).await.ok();
     world.edit_policy(&[openai("openai", ""), format!("{plain}{user}")]).await;
     assert!(is_over(&wished(&acme).await, "your end user's budget"));
+    let explained = world.operator().get("/api/explain?tenant=acme&user=u-1&seconds=4").await.ok().json();
+    let purse = explained["purses"].as_array().unwrap().iter().find(|purse| purse["account"] == "user:acme/u-1").unwrap();
+    assert_eq!(
+        (&purse["held"], &purse["left"], &explained["live"]["refuses"]),
+        (&json!("0.80"), &json!("0.20"), &json!(true)),
+        "{explained}"
+    );
     wished(&for_user(&world.tenant("acme").client, "u-2")).await.ok();
     world.end().await;
 }

@@ -224,7 +224,7 @@ async fn every_purse_that_a_wish_would_be_held_against_is_shown_and_the_one_that
     eventually("both are settled", || world.spent("user:acme/u-1") == 800_000 && world.spent("user:acme/u-2") == 800_000).await;
     let admin = world.gateway().admin.to_string();
     let (code, told, _) = command(&world, &["--tenant", "acme", "--seconds", "8", "--key", "ci", "--user", "u-1", "--admin", &admin]).await;
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(1));
     let line = told.lines().find(|line| line.starts_with("acme's key ci")).unwrap();
     assert_eq!(
         line.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -315,5 +315,37 @@ async fn the_lot_of_a_job_is_drawn_as_it_was_drawn_for_it() {
         assert_eq!(explanation["routes"][0]["route"], json!(answer.header("filmgate-route")));
         assert_eq!((&explanation["choose"], &explanation["routes"][0]["weight"]), (&json!("weighted"), &json!(50)));
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_would_be_refused_for_now_is_said_and_told_by_the_exit_code() {
+    let one = "limits = { in_flight = 1 }";
+    let acme = |more: &str| tenant("acme", &format!("{one}\n{more}"));
+    let world = World::at_speed(1, &[openai("main", ""), acme(""), tenant("rival", "")]).await;
+    let admin = world.gateway().admin.to_string();
+    let told = async |args: &str| command(&world, &["--admin", &admin, args]).await;
+    let refuses = async |query: &str| explained(&world, query).await["live"]["refuses"] == true;
+    assert_eq!((told("--tenant acme --seconds 4").await.0, refuses("tenant=acme").await), (Some(0), false));
+
+    world.tenant("acme").ordered(&json!({ "prompt": "a whale", "seconds": "4" })).await;
+    let (code, said, _) = told("--tenant acme --seconds 4").await;
+    assert!(code == Some(1) && said.contains("acme has as many videos in flight as it may: it would be refused"), "{code:?} {said}");
+    assert_eq!(world.tenant("acme").wish(&json!({ "prompt": "a whale" })).await.status, 429);
+    assert_eq!(told("--tenant rival --seconds 4").await.0, Some(0), "others may");
+    world.edit_policy(&[openai("main", one), acme("queue = { max = 1, wait = \"1h\" }"), tenant("rival", "")]).await;
+    let (code, said, _) = told("--tenant acme --seconds 4").await;
+    assert!(code == Some(0) && said.contains("it would wait in line"), "{code:?} {said}");
+    let (code, said, _) = told("--tenant rival --seconds 4").await;
+    assert!(code == Some(1) && said.contains("all routes that would be asked are full: it would be refused"), "{code:?} {said}");
+    assert_eq!(world.tenant("rival").wish(&json!({ "prompt": "a whale" })).await.status, 429);
+
+    world.edit_policy(&[openai("main", ""), tenant("acme", "budget = { cap = \"0.50\" }"), tenant("rival", "")]).await;
+    assert_eq!((told("--tenant acme --seconds 4").await.0, refuses("tenant=rival").await), (Some(1), false), "a cap");
+    let desk = world.operator().with("x-filmgate-admin", "1");
+    desk.post("/api/halt", &json!({ "by": "ann", "reason": "a drill" })).await.ok();
+    assert_eq!((told("--tenant rival --seconds 4").await.0, refuses("tenant=rival").await), (Some(1), true), "a halt");
+    desk.post("/api/resume", &json!({ "by": "ann" })).await.ok();
+    assert_eq!(told("--tenant rival --seconds 4").await.0, Some(0));
     world.end().await;
 }
