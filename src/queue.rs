@@ -76,15 +76,19 @@ pub struct Room {
 
 /// How long it takes until each in line is sent, in their order, by how long their clips take.
 ///
-/// Plays the line: each takes the place that is free first, once the creates of a minute allow it. All places are
-/// taken now, by jobs like those in line, one of which ends after the other.
-pub fn starts_in(room: Room, clips: &[Duration]) -> Vec<Duration> {
+/// Plays the line: each takes the place that is free first, once the creates of a minute allow it. Of the jobs `under_way`
+/// it is known what they take yet. Other places are taken by jobs like those in line, one of which ends after the other.
+pub fn starts_in(room: Room, under_way: &[Duration], clips: &[Duration]) -> Vec<Duration> {
     let in_line = u32::try_from(clips.len()).unwrap_or(u32::MAX).max(1);
     let mean = clips.iter().sum::<Duration>() / in_line;
     let share = |whole: Duration, nth: u32, of: u32| whole.mul_f64(f64::from(nth) / f64::from(of.max(1)));
-    let mut free: BinaryHeap<Reverse<Duration>> = room
-        .places
-        .map_or_else(BinaryHeap::new, |places| (1..=in_line.min(places.max(1))).map(|nth| Reverse(share(mean, nth, places))).collect());
+    let mut free: BinaryHeap<Reverse<Duration>> = BinaryHeap::new();
+    if let Some(places) = room.places {
+        let known = u32::try_from(under_way.len()).unwrap_or(u32::MAX);
+        let unknown = places.max(1).saturating_sub(known).min(in_line);
+        free.extend(under_way.iter().copied().map(Reverse));
+        free.extend((1..=unknown).map(|nth| Reverse(share(mean, nth, places))));
+    }
     let starts = (1..).zip(clips).map(|(position, clip)| {
         let by_places = free.pop().map_or(Duration::ZERO, |Reverse(at)| at);
         let by_rpm = room.rpm.map_or(Duration::ZERO, |rpm| share(Duration::from_secs(60), position, rpm));

@@ -6,6 +6,7 @@
 //! certain: the books let one gateway take a job out, and keep the limits exact. Can be killed at any instant.
 
 mod board;
+mod ends;
 mod heads;
 mod rooms;
 mod under_way;
@@ -28,6 +29,7 @@ use crate::policy::Policy;
 use crate::queue::Turns;
 use crate::store::{InLine, Line, StoreError};
 use board::{Known, board};
+use ends::ends;
 use heads::{Heads, order, planned};
 use rooms::Rooms;
 use under_way::UnderWay;
@@ -207,8 +209,10 @@ impl Usher {
         }
         let read_at = Instant::now();
         let standing = self.gw.store.standing(BOARD_MAX).await?;
+        let routes = lines.iter().flat_map(|line| self.heads.routes(line)).collect();
+        let ends = ends(&self.gw, policy, routes).await?;
         let (turns, heads, traffic) = (&self.turns, &self.heads, &self.gw.traffic);
-        let known = Known { policy, turns, heads, traffic, now: self.gw.clock.now() };
+        let known = Known { policy, turns, heads, traffic, ends: &ends, now: self.gw.clock.now() };
         self.gw.hall.show(board(&known, lines, standing), read_at);
         self.board_at = Some((read_at, read_at.elapsed()));
         Ok(())

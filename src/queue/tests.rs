@@ -87,21 +87,23 @@ fn turns_are_forgotten_once_they_say_nothing() {
 fn a_place_comes_up_with_the_jobs_before_it() {
     let room = Room { places: Some(5), rpm: None };
     let alike = [Duration::from_secs(60); 45];
-    let starts = starts_in(room, &alike);
+    let starts = starts_in(room, &[], &alike);
     assert_eq!((starts[0], starts[44]), (Duration::from_secs(12), Duration::from_secs(540)));
-    assert_eq!(starts_in(Room { rpm: Some(2), ..room }, &alike)[44], Duration::from_secs(1_350), "the slower of the two counts");
-    assert_eq!(starts_in(Room { places: None, ..room }, &alike)[44], Duration::ZERO);
-    assert!(starts_in(room, &[]).is_empty());
+    assert_eq!(starts_in(Room { rpm: Some(2), ..room }, &[], &alike)[44], Duration::from_secs(1_350), "the slower of the two counts");
+    assert_eq!(starts_in(Room { places: None, ..room }, &[], &alike)[44], Duration::ZERO);
+    assert!(starts_in(room, &[], &[]).is_empty());
 }
 
 #[test]
 fn a_long_clip_is_waited_for_by_those_behind_it_and_not_by_those_before() {
     let secs = Duration::from_secs;
     let room = Room { places: Some(1), rpm: None };
-    assert_eq!(starts_in(room, &[secs(10), secs(10), secs(280), secs(20)]), [secs(80), secs(90), secs(100), secs(380)]);
+    assert_eq!(starts_in(room, &[], &[secs(10), secs(10), secs(280), secs(20)]), [secs(80), secs(90), secs(100), secs(380)]);
+    // Of what is under way it is known how far it is.
+    assert_eq!(starts_in(room, &[secs(3)], &[secs(10), secs(20)]), [secs(3), secs(13)]);
     // Beside it there is another place.
     let room = Room { places: Some(2), rpm: None };
-    assert_eq!(starts_in(room, &[secs(280), secs(20), secs(20)]).last(), Some(&(secs(320) / 3 + secs(20))));
+    assert_eq!(starts_in(room, &[], &[secs(280), secs(20), secs(20)]).last(), Some(&(secs(320) / 3 + secs(20))));
 }
 
 proptest! {
@@ -113,7 +115,7 @@ proptest! {
         is_paced: bool,
     ) {
         let clips: Vec<Duration> = clips.into_iter().map(Duration::from_millis).collect();
-        let starts = starts_in(Room { places: Some(places), rpm: is_paced.then_some(rpm) }, &clips);
+        let starts = starts_in(Room { places: Some(places), rpm: is_paced.then_some(rpm) }, &[], &clips);
         prop_assert!(starts.is_sorted());
         for (n, at) in starts.iter().enumerate() {
             let before = starts.iter().zip(&clips).take(n).filter(|(start, clip)| **start + **clip > *at).count();

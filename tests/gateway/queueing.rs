@@ -51,6 +51,15 @@ async fn place(tenant: &Tenant, video: &Value) -> Option<(u64, u64)> {
     Some((queue["position"].as_u64()?, queue["starts_in_seconds"].as_u64()?))
 }
 
+/// Waits until a video is told a time to wait like that.
+async fn eventually_placed(tenant: &Tenant, video: &Value, is_it: impl Fn(u64) -> bool) {
+    let began = Instant::now();
+    while !place(tenant, video).await.is_some_and(|(_, starts_in)| is_it(starts_in)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", place(tenant, video).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_clips_posted_at_once_on_five_slots_all_come_out() {
     let world = World::start(&[openai("openai", FIVE), tenant("acme", LINE)]).await;
@@ -129,6 +138,11 @@ async fn a_place_is_told_by_the_clips_ahead_and_by_how_long_clips_take_there() {
     };
     // 60 to 120 s, by the table.
     assert_eq!(long(2).await, 90);
+    // The first in line is told how far the one is that it waits for: of its 20 to 45 s, 20 have passed.
+    let before = place(&acme, &videos[1]).await.unwrap().1;
+    assert!((20..=33).contains(&before), "{before}");
+    world.turn_gateways_clock(Duration::from_secs(20));
+    eventually_placed(&acme, &videos[1], |starts_in| (4..=13).contains(&starts_in)).await;
 
     // What the table has in 20 to 45 s takes ten minutes.
     world.turn_clock(Duration::from_secs(600));

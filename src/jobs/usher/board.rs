@@ -25,6 +25,8 @@ pub struct Known<'a> {
     pub heads: &'a Heads,
     /// How long clips take.
     pub traffic: &'a Traffic,
+    /// And how long those take yet that are being made, where that was looked at.
+    pub ends: &'a HashMap<RouteName, Vec<Duration>>,
     /// The time.
     pub now: Timestamp,
 }
@@ -58,7 +60,8 @@ pub fn board(known: &Known<'_>, lines: &[Line], standing: Vec<Standing>) -> Boar
         let room = room(policy, &routes);
         let pace = pace(known, &routes);
         let clips: Vec<Duration> = order.iter().map(|id| clips.get(id).copied().unwrap_or_default().mul_f64(pace)).collect();
-        for ((position, id), starts_in) in (1..).zip(order).zip(starts_in(room, &clips)) {
+        let under_way: Vec<Duration> = routes.iter().filter_map(|route| known.ends.get(route)).flatten().copied().collect();
+        for ((position, id), starts_in) in (1..).zip(order).zip(starts_in(room, &under_way, &clips)) {
             board.places.insert(id, Place { position, starts_in });
         }
         let mut names: Vec<RouteName> = routes.iter().cloned().collect();
