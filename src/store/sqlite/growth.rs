@@ -105,11 +105,13 @@ fn a_turn_takes_as_long_when_many_wait() {
     assert_eq!(steps(&long, a_turn), steps(&short, a_turn));
 }
 
+type Asked<'a> = &'a dyn Fn(&Connection) -> Result<(), Error>;
+
 #[test]
 fn the_ends_of_a_line_are_as_near_when_it_is_long() {
     let [short, long] = [20, 2_000].map(with_waiting);
     let (home, acme) = (Wish::plain().home(), TenantName::new("acme"));
-    let asked: [(&str, &dyn Fn(&Connection) -> Result<(), Error>); 4] = [
+    let asked: [(&str, Asked<'_>); 4] = [
         ("lines", &|conn| queue::lines(conn).map(drop)),
         ("heads", &|conn| queue::heads(conn, &acme, "north", None, 16).map(drop)),
         ("places taken", &|conn| money::places_taken_in(conn, &home).map(drop)),
