@@ -2,7 +2,7 @@
 //!
 //! A name gets one when a policy that is put in force mentions it, and keeps it as long as the
 //! process lives. Past a bound there are no more, whatever the policy says: every further name is
-//! `other`. So neither a client nor a thousand reloads can grow the exposition without end.
+//! `(other)`, which nobody can be called. So neither a client nor a thousand reloads can grow the exposition without end.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ pub const ROUTES_MAX: usize = 100;
 /// How many models have.
 pub const MODELS_MAX: usize = 100;
 /// The label of everyone else.
-pub const OTHER: &str = "other";
+pub const OTHER: &str = "(other)";
 
 /// The names that have labels of their own.
 #[derive(Clone, Debug, Default)]
