@@ -126,6 +126,13 @@ pub enum NoPlan {
         /// Which.
         model: ModelName,
     },
+    /// Everybody who made it has ended that, by the policy's own dates.
+    Ended {
+        /// Which.
+        model: ModelName,
+        /// The last day on which it was offered.
+        last_day: Date,
+    },
     /// Nobody eligible takes that parameter, which is beyond the protocol.
     Extra {
         /// Its name.
@@ -236,6 +243,8 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
     let able = if !is_known {
         pass_over(able, &mut passed_over, |_| format!("may not be asked for {} by {} (`models`)", asked.model, tenant.name));
         Err(unknown())
+    } else if let (true, Some(last_day)) = (able.is_empty() && pin.is_none(), ended(policy, &asked.model, today)) {
+        Err(NoPlan::Ended { model: asked.model.clone(), last_day })
     } else if able.is_empty() {
         Err(nobody(lane.rule, tenant, &asked, &unable))
     } else {
@@ -252,6 +261,13 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
         }
         Err(why) => Survey { model, rule: lane.rule, residency, passed_over, outcome: Err(why) },
     }
+}
+
+/// The last day on which anybody offered a model, if that has passed.
+fn ended(policy: &Policy, model: &ModelName, today: Date) -> Option<Date> {
+    let offers = policy.routes.values().filter_map(|route| route.models.get(model));
+    let last_days = offers.map(|offer| offer.sunset.filter(|_| eligible::is_past_sunset(offer, today)));
+    last_days.collect::<Option<Vec<Date>>>()?.into_iter().max()
 }
 
 /// Those that may serve, each with its weight.

@@ -186,7 +186,9 @@ impl Refusal {
             Self::RateLimited { .. } => Counted::Rate,
             Self::TenantFull { .. } => Counted::InFlight,
             Self::OverBudget { cap, .. } => cap.counted(),
-            Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => Counted::Permission,
+            Self::NoPlan(NoPlan::UnknownModel { .. } | NoPlan::Ended { .. } | NoPlan::TooLong { .. } | NoPlan::TooDear { .. }) => {
+                Counted::Permission
+            }
             Self::NoPlan(NoPlan::NoRoute { .. }) => Counted::NoRoute,
             Self::Denied | Self::PromptTooLong { .. } | Self::Flagged | Self::Unmoderated { .. } => Counted::Guard,
             Self::RoutesFull { .. } => Counted::RoutesFull,

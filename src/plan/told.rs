@@ -29,6 +29,9 @@ impl fmt::Display for NoPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownModel { model, known } => write!(f, "no model {model} can be asked for here; those that can: {}", or_none(known)),
+            Self::Ended { model, last_day } => {
+                write!(f, "{model} was offered until {last_day} by the last who made it, and no longer (`sunset`)")
+            }
             Self::Gone { model } => write!(f, "nobody who may make it has {model} any more (`filmgate readmit` if it is there after all)"),
             Self::Extra { name } => write!(f, "no route takes the parameter {name} (extras)"),
             Self::Unsayable { lacks } => write!(f, "no route has words for it: {lacks}"),

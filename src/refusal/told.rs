@@ -198,6 +198,11 @@ fn no_plan(why: &NoPlan) -> Told {
             &format!("The model '{model}' does not exist or you do not have access to it. Available models are: {}.", quoted(known)),
         )
         .about("model"),
+        NoPlan::Ended { model, last_day } => {
+            let message =
+                format!("The model '{model}' was offered until {last_day} and no longer. GET /v1/models lists the models that can be had.");
+            told(StatusCode::NOT_FOUND, INVALID, "model_not_found", &message).about("model")
+        }
         NoPlan::Gone { model } => withdrawn(model),
         NoPlan::Extra { name } => told(
             bad,

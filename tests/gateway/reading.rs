@@ -199,7 +199,9 @@ async fn a_tenant_sees_the_models_it_may_ask_for_and_no_retired_ones() {
     assert_eq!(names(rival.get("/v1/models").await), ["sora-2"]);
     assert_eq!(acme.get("/v1/models/wan-2.2").await.ok().json()["object"], "model");
     assert_eq!(rival.get("/v1/models/wan-2.2").await.refusal(), "404 model_not_found model");
-    assert_eq!(acme.wish(&json!({ "prompt": "a whale", "model": "sora-2-pro" })).await.status, 503);
+    let ended = acme.wish(&json!({ "prompt": "a whale", "model": "sora-2-pro" })).await;
+    assert_eq!(ended.refusal(), "404 model_not_found model");
+    assert!(ended.message().contains("was offered until 2020-01-01 and no longer"), "{}", ended.message());
     assert_eq!(world.orders(), 0);
     world.end().await;
 }
