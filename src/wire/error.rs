@@ -101,7 +101,7 @@ impl Fault {
     /// A file that is bigger than `bytes_max`.
     pub(super) fn too_large(param: &str, bytes_max: usize) -> Self {
         let message = format!("The file in '{param}' is too large: at most {bytes_max} bytes are taken. Send a smaller one.");
-        Self { kind: FaultKind::TooLarge, param: Some(shown(param)), code: None, message }
+        Self { kind: FaultKind::TooLarge, param: Some(shown(param)), code: Some("request_too_large"), message }
     }
 }
 

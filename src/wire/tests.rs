@@ -388,7 +388,7 @@ fn a_file_is_judged_by_its_bytes_and_its_size() {
     assert!(with(&largest).is_ok());
     largest.push(0);
     let fault = fault_of(with(&largest));
-    assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::TooLarge, Some("input_reference")));
+    assert_eq!((fault.kind, fault.param.as_deref(), fault.code), (FaultKind::TooLarge, Some("input_reference"), Some("request_too_large")));
 
     for bytes in [&b"\x7fELF\x02\x01\x01"[..], b"", b"GIF89a", MP4, &PNG[..20], b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\0\0\0\0\0"] {
         let fault = fault_of(with(bytes));
