@@ -27,13 +27,17 @@ const NOT_SENT: (&str, &str) = ("deleted", "This video was deleted before anybod
 pub async fn remove(gw: &Arc<Gateway>, caller: &Caller, id: JobId) -> Result<Reply, Refusal> {
     let tenant = &caller.tenant.name;
     let mut removed = gw.store.remove(tenant, id, gw.clock.now()).await?;
-    if removed == Removed::StillRunning && end_unsent(gw, tenant, id).await? {
+    let unsent = removed == Removed::StillRunning && end_unsent(gw, tenant, id).await?;
+    if unsent {
         removed = gw.store.remove(tenant, id, gw.clock.now()).await?;
     }
     match removed {
         Removed::Gone(job) => {
             delete_kept(gw, caller, &job);
-            delete_upstream(gw, caller, job);
+            // What nobody was sent, nobody has a copy of. Another may have sent it meanwhile: that one has an id.
+            if !unsent || job.upstream_id.is_some() {
+                delete_upstream(gw, caller, job);
+            }
             Ok(reply::json(wire::deleted(id)))
         }
         Removed::StillRunning => Err(Refusal::NotTerminal),

@@ -88,7 +88,7 @@ pub fn run(args: &NoticesArgs) -> anyhow::Result<ExitCode> {
 
 fn as_text(notices: &[Notice]) -> String {
     if notices.is_empty() {
-        return "There is no such event.\n".to_owned();
+        return "There are no such events now.\n".to_owned();
     }
     let head = [
         ("event", Align::Left),

@@ -23,7 +23,9 @@ pub async fn resume(gw: &Gateway, by: &str) -> Result<bool, Declined> {
     let was = gw.store.resume(&by, gw.clock.now()).await?;
     gw.halting.look(&*gw.store).await?;
     let still = gw.halting.why().is_some();
-    warn!(audit = "resume", by, was, still, "the halt in the books has ended");
+    if was {
+        warn!(audit = "resume", by, still, "the halt in the books has ended");
+    }
     Ok(was)
 }
 
