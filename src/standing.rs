@@ -120,7 +120,7 @@ mod tests {
 
     fn open(route: &str, state: State, count: u64, oldest_at_secs: i64) -> OpenJobs {
         let oldest_at = Timestamp::from_secs(oldest_at_secs);
-        OpenJobs { tenant: "acme".into(), route: route.into(), model: "sora-2".into(), state, count, oldest_at }
+        OpenJobs { tenant: "acme".into(), route: route.into(), model: "sora-2".into(), account: None, state, count, oldest_at }
     }
 
     #[test]

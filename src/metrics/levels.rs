@@ -59,7 +59,12 @@ pub fn show_jobs(levels: &Levels, names: &Names, policy: &Policy, overview: &Ove
         levels.jobs.set([route, state], count(load));
         levels.job_age_seconds.set([route, state], age_seconds(load, now));
     }
-    for (route, load) in load_by(open, |jobs| jobs.state.is_in_flight().then(|| names.route(&jobs.route))) {
+    // Of a route that there is, what its limit is held to.
+    let takes_a_place = |jobs: &OpenJobs| {
+        let present = policy.routes.get(jobs.route.as_str());
+        present.map_or_else(|| jobs.state.is_in_flight(), |route| jobs.take_places_of(route))
+    };
+    for (route, load) in load_by(open, |jobs| takes_a_place(jobs).then(|| names.route(&jobs.route))) {
         levels.route_in_flight.set([route], count(load));
     }
     for route in policy.routes.values().filter(|route| route.drain) {

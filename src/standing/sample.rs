@@ -153,6 +153,7 @@ pub fn overview() -> Overview {
         tenant: "acme".into(),
         route: "east".into(),
         model: "sora-2".into(),
+        account: None,
         state,
         count,
         oldest_at: NOON.before(Duration::from_secs(age_secs)),

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::id::{AccountId, AttemptId, CharacterId, Home, JobId, ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
+use crate::policy::Route;
 use crate::store::OwedNotices;
 use crate::video::{Extras, Seconds, Size};
 
@@ -170,7 +171,7 @@ pub struct Balance {
 /// How things stand, for metrics and the operator's page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// How many jobs are in each state that is not final, by tenant, route and model.
+    /// How many jobs are in each state that is not final, by tenant, route, model and account.
     pub open: Vec<OpenJobs>,
     /// What each account has in the period that it counts in, but for keys and end users: of these there may be any number.
     pub balances: Vec<Balance>,
@@ -182,7 +183,7 @@ pub struct Overview {
     pub notices: Vec<OwedNotices>,
 }
 
-/// Jobs that have not ended and share tenant, route, model and state.
+/// Jobs that have not ended and share tenant, route, model, account and state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenJobs {
     /// Whose.
@@ -191,12 +192,23 @@ pub struct OpenJobs {
     pub route: String,
     /// The public model name.
     pub model: String,
+    /// In which account of the route, if that is known.
+    pub account: Option<AccountId>,
     /// Their state.
     pub state: State,
     /// How many.
     pub count: u64,
     /// When the oldest of them was made.
     pub oldest_at: Timestamp,
+}
+
+impl OpenJobs {
+    /// Whether each takes one of the places in flight that a route has.
+    ///
+    /// What is in an account that the route had before takes none.
+    pub fn take_places_of(&self, route: &Route) -> bool {
+        self.state.is_in_flight() && self.route == route.name.as_str() && self.account.as_ref().is_none_or(|is| *is == route.account)
+    }
 }
 
 /// An attempt as the books have it, for `jobs show`.

@@ -67,6 +67,10 @@ async fn what_runs_when_the_address_is_edited_ends_where_it_was_sent() {
     assert!(shown.contains(told), "{shown}");
     let new = acme.ordered(&whale()).await;
     assert_eq!((billed(&world, "sk-test-former").len(), billed(&world, "sk-test-present").len(), accounts(&world)), (1, 1, 2));
+    let scraped = world.operator().get("/metrics").await;
+    assert!(scraped.text().contains("\nfilmgate_route_in_flight{route=\"openai\"} 1\n"), "as its limit has it: {}", scraped.text());
+    let route = world.operator().get("/api/status").await.ok().json()["routes"][0].clone();
+    assert_eq!((&route["in_flight"], &route["open_jobs"]), (&json!(1), &json!(2)), "{route}");
 
     world.turn_clock(Duration::from_secs(60));
     for video in [&old, &new] {

@@ -26,7 +26,8 @@ pub async fn ends(gw: &Gateway, policy: &Policy, routes: HashSet<RouteName>) -> 
             continue;
         }
         let pace = gw.traffic.pace(route, now);
-        let jobs = gw.store.in_state(State::Accepted, &name).await?;
+        let mut jobs = gw.store.in_state(State::Accepted, &name).await?;
+        jobs.extend(gw.store.in_state(State::Running, &name).await?);
         ends.insert(name, jobs.iter().filter(|job| takes_a_place(route, job)).map(|job| left(job, pace, now)).collect());
     }
     Ok(ends)

@@ -18,8 +18,9 @@ pub(super) const BALANCES: &str =
 
 /// How things stand at one moment.
 pub(super) async fn overview(session: &Session) -> Result<Overview, Fault> {
-    let sql = "SELECT tenant, route, model, state, count(*), min(created_at_ms) FROM jobs WHERE ended_at_ms IS NULL
-        GROUP BY tenant, route, model, state ORDER BY tenant, route, model, state COLLATE \"C\"";
+    let sql = "SELECT tenant, route, model, upstream_account, state, count(*), min(created_at_ms) FROM jobs WHERE ended_at_ms IS NULL
+        GROUP BY tenant, route, model, upstream_account, state
+        ORDER BY tenant, route, model, upstream_account COLLATE \"C\", state COLLATE \"C\"";
     let open = session.rows(sql, &[]).await?;
     let open = open.iter().map(|row| {
         let mut columns = Columns::of(row);
@@ -27,6 +28,7 @@ pub(super) async fn overview(session: &Session) -> Result<Overview, Fault> {
             tenant: columns.take()?,
             route: columns.take()?,
             model: columns.take()?,
+            account: columns.account()?,
             state: columns.parse("state")?,
             count: columns.count()?,
             oldest_at: columns.moment()?,

@@ -18,8 +18,8 @@ const BALANCES: &str =
 /// How things stand at one moment.
 pub(super) fn overview(conn: &Connection) -> Result<Overview, Error> {
     let moment = conn.unchecked_transaction()?;
-    let sql = "SELECT tenant, route, model, state, count(*), min(created_at_ms) FROM jobs WHERE ended_at_ms IS NULL
-        GROUP BY tenant, route, model, state ORDER BY tenant, route, model, state";
+    let sql = "SELECT tenant, route, model, upstream_account, state, count(*), min(created_at_ms) FROM jobs WHERE ended_at_ms IS NULL
+        GROUP BY tenant, route, model, upstream_account, state ORDER BY tenant, route, model, upstream_account, state";
     let mut rows = moment.prepare_cached(sql)?;
     let open = rows.query_map([], |row| {
         let mut columns = Columns::of(row);
@@ -27,6 +27,7 @@ pub(super) fn overview(conn: &Connection) -> Result<Overview, Error> {
             tenant: columns.take()?,
             route: columns.take()?,
             model: columns.take()?,
+            account: columns.account()?,
             state: columns.parse("state")?,
             count: columns.count()?,
             oldest_at: columns.moment()?,
