@@ -137,10 +137,18 @@ async fn moved(gw: &Gateway, before: &BTreeMap<RouteName, AccountId>) -> Vec<Str
     let policy = gw.policy.snapshot();
     let is_moved = |route: &&Arc<Route>| before.get(&route.name).is_some_and(|before| *before != route.account);
     let moved: Vec<_> = policy.routes.values().filter(is_moved).collect();
-    if moved.is_empty() {
+    let removed: Vec<_> = before.keys().filter(|name| !policy.routes.contains_key(*name)).collect();
+    if moved.is_empty() && removed.is_empty() {
         return Vec::new();
     }
     let inhabited = gw.store.inhabited().await.ok();
+    let left = removed.into_iter().filter_map(|name| {
+        let open = inhabited.as_ref()?.iter().filter(|left| left.home.route == *name).map(|left| left.jobs).sum::<u64>();
+        let jobs = if open == 1 { "1 open job is" } else { &format!("{open} open jobs are") };
+        (open > 0).then(|| {
+            format!("routes.{name}: removed; {jobs} followed until this gateway stops, and after that only if the route is back (`drain = true`)")
+        })
+    });
     let told = moved.into_iter().map(|route| {
         let former = |left: &&Inhabited| left.home.route == route.name && !route.is_at(&left.home);
         let open = inhabited.as_ref().map(|inhabited| inhabited.iter().filter(former).map(|left| left.jobs).sum::<u64>());
@@ -151,7 +159,7 @@ async fn moved(gw: &Gateway, before: &BTreeMap<RouteName, AccountId>) -> Vec<Str
         };
         format!("routes.{}: account changed; {stay} with the former", route.name)
     });
-    told.collect()
+    left.chain(told).collect()
 }
 
 /// Tells everybody who keeps something by route or tenant.

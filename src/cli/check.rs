@@ -80,7 +80,9 @@ fn tell(file: &Path, checked: &Checked) -> anyhow::Result<()> {
                 eprintln!("warning: {warning}");
             }
             let (routes, rules, tenants) = (policy.routes.len(), policy.rules.len(), policy.tenants.len());
-            print(&format!("{}: sound ({routes} routes, {rules} rules, {tenants} tenants)\n", file.display()))?;
+            let counted = [(routes, "route"), (rules, "rule"), (tenants, "tenant")];
+            let counted = counted.map(|(n, what)| format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+            print(&format!("{}: sound ({})\n", file.display(), counted.join(", ")))?;
         }
         Err(why) => eprintln!("{}", why.render(std::io::stderr().is_terminal())),
     }

@@ -156,7 +156,7 @@ fn left_behind(policy: &Policy, jobs: &[Arc<Job>]) -> String {
     match left.map(|job| job.id.to_string()).collect::<Vec<_>>() {
         left if left.is_empty() => String::new(),
         left => format!(
-            "\nSent to an address that no route has any more: {}.\nA gateway that ran when the file was edited still follows them; {REMEDY}.\n",
+            "\nSent to an address that no route has any more: {}.\nA gateway that has run since before the file was edited still follows them, and one that was started since does not; {REMEDY}.\n",
             left.join(", ")
         ),
     }

@@ -90,6 +90,21 @@ async fn what_runs_when_the_address_is_edited_ends_where_it_was_sent() {
 }
 
 #[tokio::test]
+async fn a_route_that_goes_with_jobs_is_said_to() {
+    let world = World::at_speed(1, &before("")).await;
+    let acme = world.tenant("acme");
+    let old = acme.ordered(&whale()).await;
+    world.edit_policy(&[openai("other", ""), tenant("acme", "")]).await;
+    let told = "routes.openai: removed; 1 open job is followed until this gateway stops, and after that only if the route is back";
+    assert!(world.log().contains(told), "{}", world.log());
+    world.turn_clock(Duration::from_secs(60));
+    assert_eq!(acme.ended(id(&old)).await["status"], "completed");
+    world.edit_policy(&before("")).await;
+    assert!(!world.log().contains("routes.other: removed;"), "it had none");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn what_runs_when_the_key_is_edited_ends_where_it_was_sent() {
     let world = World::at_speed(1, &before("")).await;
     let acme = world.tenant("acme");

@@ -153,7 +153,7 @@ fn price(base: &str, name: &Placed<String>, model: &file::Model, pass: &mut Pass
 
 /// Refuses a class whose sizes could not be asked for.
 fn usable(class: SizeClass) -> Result<SizeClass, Wrong> {
-    let possible = class.usual_sizes().iter().all(|size| size.to_string().parse::<Size>().is_ok());
+    let possible = class.usual_sizes().iter().all(|size| size.to_string().parse::<Size>().is_ok() && size.width.min(size.height) % 2 == 0);
     let wrong = || {
         Wrong::new(
             format!("{class} is not a size that anybody can ask for"),
