@@ -205,7 +205,7 @@ async fn a_picture_has_to_be_one_and_of_the_clips_own_size() {
         (vec![prompt, Part::File("input_reference", "image/png", b"no picture")], "400 invalid_value input_reference", "JPEG, PNG or WebP"),
         (vec![prompt, Part::File("input_reference", "image/png", &clip)], "400 invalid_value input_reference", "JPEG, PNG or WebP"),
         (vec![prompt, Part::File("input_reference", "image/png", &right[..20])], "400 invalid_value input_reference", "JPEG, PNG or WebP"),
-        (vec![prompt, Part::File("input_reference", "image/png", &large)], "413 - input_reference", "too large"),
+        (vec![prompt, Part::File("input_reference", "image/png", &large)], "413 request_too_large input_reference", "too large"),
         (vec![prompt, Part::Text("input_reference", "a picture")], "400 invalid_type input_reference", "a file"),
         (
             vec![prompt, Part::Text("input_reference[image_url]", "http://example.com/a.png")],
