@@ -179,5 +179,5 @@ fn a_model_that_is_retired_everywhere_is_not_priced() {
     let mut retired = route("openai");
     retired.models.insert(ModelName::new("sora-2"), crate::policy::Offer { sunset: Some(date(2026, 9, 24)), ..sora_2() });
     let why = printed(&policy(Choose::Ordered, vec![(retired, 1)]), "estimate sora-2:4s").unwrap_err();
-    insta::assert_snapshot!(why, @"4 s of sora-2: no route of rules[0] can serve this: openai offered sora-2 until 2026-09-24 and no longer");
+    insta::assert_snapshot!(why, @"4 s of sora-2: sora-2 was offered until 2026-09-24 by the last who made it, and no longer (`sunset`)");
 }
