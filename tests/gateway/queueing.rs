@@ -137,7 +137,8 @@ async fn a_place_is_told_by_the_clips_ahead_and_by_how_long_clips_take_there() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     // 60 to 120 s, by the table.
-    assert_eq!(long(2).await, 90);
+    let told = long(2).await;
+    assert!((80..=100).contains(&told), "{told}");
     // The first in line is told how far the one is that it waits for: it takes 20 to 45 s.
     let before = place(&acme, &videos[1]).await.unwrap().1;
     assert!((20..=33).contains(&before), "{before}");
