@@ -243,10 +243,10 @@ pub fn survey(policy: &Policy, tenant: &Tenant, wish: &Wish, pin: Option<&Pin>, 
     let able = if !is_known {
         pass_over(able, &mut passed_over, |_| format!("may not be asked for {} by {} (`models`)", asked.model, tenant.name));
         Err(unknown())
-    } else if let (true, Some(last_day)) = (able.is_empty() && pin.is_none(), ended(policy, &asked.model, today)) {
-        Err(NoPlan::Ended { model: asked.model.clone(), last_day })
     } else if able.is_empty() {
-        Err(nobody(lane.rule, tenant, &asked, &unable))
+        let ended = if pin.is_none() { ended(policy, &asked.model, today) } else { None };
+        Err(ended
+            .map_or_else(|| nobody(lane.rule, tenant, &asked, &unable), |last_day| NoPlan::Ended { model: asked.model.clone(), last_day }))
     } else {
         within_length(tenant, &asked, able, &mut passed_over)
             .and_then(|able| within_cost(tenant, &asked, able, &mut passed_over))
