@@ -97,6 +97,13 @@ pub fn load_by<'a, K: Ord>(open: &'a [OpenJobs], key: impl Fn(&'a OpenJobs) -> O
     loads
 }
 
+/// Whether these jobs take places in flight on their route, as its limit is held to: what is in an account that the route
+/// had before takes none.
+pub fn take_places(policy: &Policy, jobs: &OpenJobs) -> bool {
+    let present = || policy.routes.get(jobs.route.as_str());
+    jobs.state.is_in_flight() && present().is_none_or(|route| route.is_at(&jobs.home()))
+}
+
 /// How many days `day` lies ahead of the UTC date at `now`: 0 on the day itself, negative after it.
 pub fn days_until(day: Date, now: Timestamp) -> i64 {
     let today = jiff::Timestamp::from_millisecond(now.as_ms()).unwrap_or(jiff::Timestamp::MAX).to_zoned(TimeZone::UTC).date();

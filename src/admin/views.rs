@@ -21,8 +21,8 @@ use crate::job::State;
 use crate::metrics::RouteState;
 use crate::money::MicroUsd;
 use crate::policy::{Offer, Policy, Price, Route, Tenant};
-use crate::standing::{Load, Purse, days_until, load_by, purses};
-use crate::store::{Halt, Job, OpenJobs, Overview};
+use crate::standing::{Load, Purse, days_until, load_by, purses, take_places};
+use crate::store::{Halt, Job, Overview};
 use crate::video::SizeClass;
 
 /// What the process knows of itself.
@@ -197,8 +197,7 @@ pub fn status(policy: &Policy, overview: Result<&Overview, String>, stand: Stand
     let purses: BTreeMap<&Account, &Purse> = known.iter().map(|purse| (&purse.account, purse)).collect();
     let purse = |account: Account, warn: &[u8]| purses.get(&account).map(|purse| purse_view(purse, warn));
 
-    let takes_a_place = |jobs: &OpenJobs| policy.routes.get(jobs.route.as_str()).is_some_and(|route| jobs.take_places_of(route));
-    let by_route = load_by(&overview.open, |jobs| takes_a_place(jobs).then_some(jobs.route.as_str()));
+    let by_route = load_by(&overview.open, |jobs| take_places(policy, jobs).then_some(jobs.route.as_str()));
     let open_on = load_by(&overview.open, |jobs| (jobs.state != State::Reserved).then_some(jobs.route.as_str()));
     let by_tenant = load_by(&overview.open, |jobs| jobs.state.is_in_flight().then_some(jobs.tenant.as_str()));
     let in_flight = |loads: &BTreeMap<&str, Load>, name: &str| readable.then(|| loads.get(name).map_or(0, |load| load.count));

@@ -12,7 +12,7 @@ use crate::job::State;
 use crate::money::MicroUsd;
 use crate::notice::Kind;
 use crate::policy::Policy;
-use crate::standing::{Load, Purse, days_until, load_by, purses};
+use crate::standing::{Load, Purse, days_until, load_by, purses, take_places};
 use crate::store::{OpenJobs, Overview};
 
 /// Versions, limits, sunsets and the health of what policy enables.
@@ -59,12 +59,7 @@ pub fn show_jobs(levels: &Levels, names: &Names, policy: &Policy, overview: &Ove
         levels.jobs.set([route, state], count(load));
         levels.job_age_seconds.set([route, state], age_seconds(load, now));
     }
-    // Of a route that there is, what its limit is held to.
-    let takes_a_place = |jobs: &OpenJobs| {
-        let present = policy.routes.get(jobs.route.as_str());
-        present.map_or_else(|| jobs.state.is_in_flight(), |route| jobs.take_places_of(route))
-    };
-    for (route, load) in load_by(open, |jobs| takes_a_place(jobs).then(|| names.route(&jobs.route))) {
+    for (route, load) in load_by(open, |jobs| take_places(policy, jobs).then(|| names.route(&jobs.route))) {
         levels.route_in_flight.set([route], count(load));
     }
     for route in policy.routes.values().filter(|route| route.drain) {

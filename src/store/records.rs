@@ -6,7 +6,6 @@ use crate::clock::Timestamp;
 use crate::id::{AccountId, AttemptId, CharacterId, Home, JobId, ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::money::MicroUsd;
-use crate::policy::Route;
 use crate::store::OwedNotices;
 use crate::video::{Extras, Seconds, Size};
 
@@ -203,11 +202,9 @@ pub struct OpenJobs {
 }
 
 impl OpenJobs {
-    /// Whether each takes one of the places in flight that a route has.
-    ///
-    /// What is in an account that the route had before takes none.
-    pub fn take_places_of(&self, route: &Route) -> bool {
-        self.state.is_in_flight() && self.route == route.name.as_str() && self.account.as_ref().is_none_or(|is| *is == route.account)
+    /// Where they are.
+    pub fn home(&self) -> Home {
+        Home { route: RouteName::new(self.route.as_str()), account: self.account.clone() }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::eta;
 use crate::gateway::Gateway;
 use crate::id::RouteName;
 use crate::job::State;
-use crate::policy::{Policy, Route};
+use crate::policy::Policy;
 use crate::store::{Job, StoreError};
 
 /// Of routes with more places than that the jobs are not looked at one by one: some are always about to end.
@@ -28,14 +28,11 @@ pub async fn ends(gw: &Gateway, policy: &Policy, routes: HashSet<RouteName>) -> 
         let pace = gw.traffic.pace(route, now);
         let mut jobs = gw.store.in_state(State::Accepted, &name).await?;
         jobs.extend(gw.store.in_state(State::Running, &name).await?);
-        ends.insert(name, jobs.iter().filter(|job| takes_a_place(route, job)).map(|job| left(job, pace, now)).collect());
+        // What is in an account that the route had before takes none of its places.
+        let here = jobs.iter().filter(|job| route.is_at(&job.home()));
+        ends.insert(name, here.map(|job| left(job, pace, now)).collect());
     }
     Ok(ends)
-}
-
-/// What is in an account that the route had before takes none.
-fn takes_a_place(route: &Route, job: &Job) -> bool {
-    route.is_at(&job.home())
 }
 
 /// What a job is expected to take yet; one that is overdue, a little.
