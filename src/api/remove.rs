@@ -27,17 +27,13 @@ const NOT_SENT: (&str, &str) = ("deleted", "This video was deleted before anybod
 pub async fn remove(gw: &Arc<Gateway>, caller: &Caller, id: JobId) -> Result<Reply, Refusal> {
     let tenant = &caller.tenant.name;
     let mut removed = gw.store.remove(tenant, id, gw.clock.now()).await?;
-    let unsent = removed == Removed::StillRunning && end_unsent(gw, tenant, id).await?;
-    if unsent {
+    if removed == Removed::StillRunning && end_unsent(gw, tenant, id).await? {
         removed = gw.store.remove(tenant, id, gw.clock.now()).await?;
     }
     match removed {
         Removed::Gone(job) => {
             delete_kept(gw, caller, &job);
-            // What nobody was sent, nobody has a copy of. Another may have sent it meanwhile: that one has an id.
-            if !unsent || job.upstream_id.is_some() {
-                delete_upstream(gw, caller, job);
-            }
+            delete_upstream(gw, caller, job);
             Ok(reply::json(wire::deleted(id)))
         }
         Removed::StillRunning => Err(Refusal::NotTerminal),
@@ -82,16 +78,17 @@ fn delete_kept(gw: &Arc<Gateway>, caller: &Caller, job: &Job) {
 
 /// The provider's copy is asked away too, once and in the background: it expires by itself in a day.
 fn delete_upstream(gw: &Arc<Gateway>, caller: &Caller, job: Arc<Job>) {
+    // What no provider is known to have taken, none has a copy of.
+    let Some(upstream_id) = job.upstream_id.clone() else { return };
     // Nobody but the account that made it hears of it.
     let way = gw.accounts.way(&caller.policy, &job.home());
-    let (Some(route), Some(_)) = (way.as_ref().and_then(Way::own), &job.upstream_id) else {
-        info!(job.id = %job.id, route.name = %job.route, "the provider's copy was not deleted: nothing was made, or no route is of its account any more");
+    let Some(route) = way.as_ref().and_then(Way::own) else {
+        info!(job.id = %job.id, route.name = %job.route, "the provider's copy was not deleted: no route is of its account any more");
         return;
     };
     let (gw, route) = (gw.clone(), route.clone());
     gw.clone().tasks.spawn(async move {
-        let Some(upstream_id) = job.upstream_id.as_deref() else { return };
-        let handle = Handle { upstream_id, result_url: job.result_url.as_deref() };
+        let handle = Handle { upstream_id: &upstream_id, result_url: job.result_url.as_deref() };
         if let Some(Err(why)) = gw.upstream.delete(&route, handle).await {
             info!(job.id = %job.id, route.name = %route.name, ?why, "the provider's copy was not deleted");
         }
