@@ -175,9 +175,7 @@ impl Reloader {
             }
         }
     }
-}
 
-impl Reloader {
     /// Makes a policy of the file as it stands, to take over from `old`.
     fn make(&self, old: &Policy) -> Made {
         let text = read_text(&self.path);
