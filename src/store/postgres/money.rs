@@ -16,7 +16,7 @@ use super::rows::Columns;
 use super::session::{Session, values};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
-use crate::id::{AccountId, Home, JobId};
+use crate::id::{AccountId, Home, JobId, TenantName};
 use crate::money::MicroUsd;
 use crate::store::{Balance, OpenError, StoreError};
 
@@ -213,52 +213,48 @@ async fn enter_period(session: &Session, whose: &Account, account: &str, period:
     Ok(())
 }
 
+/// What jobs have cost, with what was corrected since.
+macro_rules! cost {
+    () => {
+        "(coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
+            WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint"
+    };
+}
+
 /// Makes a balance what is booked to it.
 fn add_up(session: &Session, account: &str, period: &Period) {
-    let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
-            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
-                (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
-                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint
-            FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = $1 AND period = $2)
-        WHERE account = $1 AND period = $2";
+    let sql = concat!(
+        "UPDATE balances SET (held_microusd, spent_microusd) = (
+            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint, ",
+        cost!(),
+        " FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = $1 AND period = $2)
+        WHERE account = $1 AND period = $2"
+    );
     session.write(sql, values![account.to_owned(), period.key.clone()]);
 }
 
-/// Books those of a tenant's jobs in a period that are meant.
-macro_rules! earlier_jobs {
-    ($meant:literal) => {
-        concat!(
-            "INSERT INTO bookings (job_id, account, period, amount_microusd) SELECT id, $1, $2, ceiling_microusd FROM jobs ",
-            "WHERE tenant = $5 AND created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4) AND ",
-            $meant,
-            " ON CONFLICT DO NOTHING"
-        )
-    };
+/// A tenant's jobs in a period; `$1` and `$2` are left to whoever asks about them.
+const JOBS_OF_PERIOD: &str = "FROM jobs WHERE tenant = $5 AND created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4)";
+
+/// Which jobs of which tenant the account of a key or an end user pays for, by the name that is `$6`; `None` for others.
+fn pays_for(whose: &Account) -> Option<(&'static str, &TenantName, Option<&String>)> {
+    match whose {
+        Account::Gateway | Account::Route(_) | Account::Tenant(_) => None,
+        Account::Key(tenant, key) => Some(("key_name = $6", tenant, Some(key))),
+        Account::User(tenant, Some(user)) => Some(("end_user = $6", tenant, Some(user))),
+        Account::User(tenant, None) => Some(("end_user IS NULL AND $6::text IS NULL", tenant, None)),
+    }
 }
 
 /// Books the jobs of a period to a key or an end user whose cap is newer than they are; how many.
 async fn book_earlier_jobs(session: &Session, whose: &Account, account: &str, period: &Period) -> Result<u64, Fault> {
-    let (sql, tenant, name) = match whose {
-        Account::Gateway | Account::Route(_) | Account::Tenant(_) => return Ok(0),
-        Account::Key(tenant, key) => (earlier_jobs!("key_name = $6"), tenant, Some(key)),
-        Account::User(tenant, Some(user)) => (earlier_jobs!("end_user = $6"), tenant, Some(user)),
-        Account::User(tenant, None) => (earlier_jobs!("end_user IS NULL AND $6::text IS NULL"), tenant, None),
-    };
+    let Some((meant, tenant, name)) = pays_for(whose) else { return Ok(0) };
+    let sql = format!(
+        "INSERT INTO bookings (job_id, account, period, amount_microusd)
+            SELECT id, $1, $2, ceiling_microusd {JOBS_OF_PERIOD} AND {meant} ON CONFLICT DO NOTHING"
+    );
     let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
-    session.execute(sql, &[&account, &period.key, &from, &until, &tenant.as_str(), &name]).await
-}
-
-/// What those of a tenant's jobs in a period hold and cost that are meant.
-macro_rules! sum_of_jobs {
-    ($meant:literal) => {
-        concat!(
-            "SELECT $1::text, $2::text, coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
-                (coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
-                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0))::bigint,
-                NULL::bigint FROM jobs WHERE tenant = $5 AND created_at_ms >= $3 AND ($4::bigint IS NULL OR created_at_ms < $4) AND ",
-            $meant
-        )
-    };
+    session.execute(&sql, &[&account, &period.key, &from, &until, &tenant.as_str(), &name]).await
 }
 
 /// See [`crate::store::Store::prospect`].
@@ -267,17 +263,18 @@ pub(super) async fn prospect(session: &Session, booking: &Booking) -> Result<Bal
     if let Some(balance) = account_balance(session, &account, &period.key).await? {
         return Ok(balance);
     }
-    let (sql, tenant, name) = match &booking.account {
-        Account::Gateway | Account::Route(_) | Account::Tenant(_) => (sum_of_jobs!("false AND $6::text IS NULL"), "", None),
-        Account::Key(tenant, key) => (sum_of_jobs!("key_name = $6"), tenant.as_str(), Some(key)),
-        Account::User(tenant, Some(user)) => (sum_of_jobs!("end_user = $6"), tenant.as_str(), Some(user)),
-        Account::User(tenant, None) => (sum_of_jobs!("end_user IS NULL AND $6::text IS NULL"), tenant.as_str(), None),
-    };
-    let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
-    let rows = session.rows(sql, &[&account, &period.key, &from, &until, &tenant, &name]).await?;
-    // A sum is one row, whatever there is.
+    let mut sums = Vec::new();
+    if let Some((meant, tenant, name)) = pays_for(&booking.account) {
+        let sql = format!(
+            "SELECT $1::text, $2::text, coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0)::bigint,
+                {cost}, NULL::bigint {JOBS_OF_PERIOD} AND {meant}",
+            cost = cost!()
+        );
+        let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
+        sums = session.rows(&sql, &[&account, &period.key, &from, &until, &tenant.as_str(), &name]).await?;
+    }
     let nothing = Balance { account, period: period.key.clone(), held: MicroUsd::ZERO, spent: MicroUsd::ZERO, cap: None };
-    rows.first().map_or(Ok(nothing), balance)
+    sums.first().map_or(Ok(nothing), balance)
 }
 
 /// Remembers where a hold was made, so that its end is booked to the same place.

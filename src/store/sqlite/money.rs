@@ -9,7 +9,7 @@ use super::notices;
 use super::read::{account_balance, balance};
 use crate::budget::{Account, Booking, Period};
 use crate::clock::Timestamp;
-use crate::id::{AccountId, Home, JobId};
+use crate::id::{AccountId, Home, JobId, TenantName};
 use crate::money::MicroUsd;
 use crate::store::{Balance, OpenError, StoreError};
 
@@ -60,6 +60,10 @@ pub(super) fn strayed(conn: &Connection, mut bookings: Vec<Booking>, at: Timesta
     Ok(bookings)
 }
 
+/// What jobs have cost, with what was corrected since.
+const COST: &str = "coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
+    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0)";
+
 /// Has an account count in its booking's period.
 pub(super) fn follow(conn: &Connection, booking: &Booking) -> Result<(), StoreError> {
     Ok(enter_period(conn, &booking.account, &booking.account.to_string(), &booking.period)?)
@@ -83,54 +87,41 @@ fn enter_period(conn: &Connection, whose: &Account, account: &str, period: &Peri
         ON CONFLICT DO NOTHING";
     conn.prepare_cached(sql)?.execute(params![account, period.key, from, until])?;
     book_earlier_jobs(conn, whose, account, period)?;
-    let sql = "UPDATE balances SET (held_microusd, spent_microusd) = (
-            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
-                coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
-                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0)
+    let sql = format!(
+        "UPDATE balances SET (held_microusd, spent_microusd) = (
+            SELECT coalesce(sum(amount_microusd) FILTER (WHERE ended_at_ms IS NULL), 0), {COST}
             FROM bookings JOIN jobs ON jobs.id = job_id WHERE account = ?1 AND period = ?2)
-        WHERE account = ?1 AND period = ?2";
-    conn.prepare_cached(sql)?.execute(params![account, period.key])?;
+        WHERE account = ?1 AND period = ?2"
+    );
+    conn.prepare_cached(&sql)?.execute(params![account, period.key])?;
     let sql = "INSERT INTO current_periods (account, period) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET period = excluded.period";
     conn.prepare_cached(sql)?.execute([account, &period.key])?;
     Ok(())
 }
 
-/// Books those of a tenant's jobs in a period that are meant.
-macro_rules! earlier_jobs {
-    ($meant:literal) => {
-        concat!(
-            "INSERT INTO bookings (job_id, account, period, amount_microusd) SELECT id, ?1, ?2, ceiling_microusd FROM jobs ",
-            "WHERE tenant = ?5 AND created_at_ms >= ?3 AND (?4 IS NULL OR created_at_ms < ?4) AND ",
-            $meant,
-            " ON CONFLICT DO NOTHING"
-        )
-    };
+/// A tenant's jobs in a period; `?1` and `?2` are left to whoever asks about them.
+const JOBS_OF_PERIOD: &str = "FROM jobs WHERE created_at_ms >= ?3 AND (?4 IS NULL OR created_at_ms < ?4) AND tenant = ?5";
+
+/// Which jobs of which tenant the account of a key or an end user pays for, by the name that is `?6`; `None` for others.
+fn pays_for(whose: &Account) -> Option<(&'static str, &TenantName, Option<&String>)> {
+    match whose {
+        Account::Gateway | Account::Route(_) | Account::Tenant(_) => None,
+        Account::Key(tenant, key) => Some(("key_name = ?6", tenant, Some(key))),
+        Account::User(tenant, Some(user)) => Some(("end_user = ?6", tenant, Some(user))),
+        Account::User(tenant, None) => Some(("end_user IS NULL AND ?6 IS NULL", tenant, None)),
+    }
 }
 
 /// Books the jobs of a period to a key or an end user whose cap is newer than they are.
 fn book_earlier_jobs(conn: &Connection, whose: &Account, account: &str, period: &Period) -> Result<(), Error> {
-    let (sql, tenant, name) = match whose {
-        Account::Gateway | Account::Route(_) | Account::Tenant(_) => return Ok(()),
-        Account::Key(tenant, key) => (earlier_jobs!("key_name = ?6"), tenant, Some(key)),
-        Account::User(tenant, Some(user)) => (earlier_jobs!("end_user = ?6"), tenant, Some(user)),
-        Account::User(tenant, None) => (earlier_jobs!("end_user IS NULL AND ?6 IS NULL"), tenant, None),
-    };
+    let Some((meant, tenant, name)) = pays_for(whose) else { return Ok(()) };
+    let sql = format!(
+        "INSERT INTO bookings (job_id, account, period, amount_microusd)
+            SELECT id, ?1, ?2, ceiling_microusd {JOBS_OF_PERIOD} AND {meant} ON CONFLICT DO NOTHING"
+    );
     let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
-    conn.prepare_cached(sql)?.execute(params![account, period.key, from, until, tenant.as_str(), name])?;
+    conn.prepare_cached(&sql)?.execute(params![account, period.key, from, until, tenant.as_str(), name])?;
     Ok(())
-}
-
-/// What those of a tenant's jobs in a period hold and cost that are meant.
-macro_rules! sum_of_jobs {
-    ($meant:literal) => {
-        concat!(
-            "SELECT ?1, ?2, coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0),
-                coalesce(sum(cost_microusd), 0) + coalesce(sum((SELECT sum(ledger.amount_microusd) FROM ledger
-                    WHERE ledger.job_id = jobs.id AND kind = 'adjust')), 0),
-                NULL FROM jobs WHERE tenant = ?5 AND created_at_ms >= ?3 AND (?4 IS NULL OR created_at_ms < ?4) AND ",
-            $meant
-        )
-    };
 }
 
 /// See [`crate::store::Store::prospect`].
@@ -139,14 +130,15 @@ pub(super) fn prospect(conn: &Connection, booking: &Booking) -> Result<Balance, 
     if let Some(balance) = account_balance(conn, &account, &period.key)? {
         return Ok(balance);
     }
-    let (sql, tenant, name) = match &booking.account {
-        Account::Gateway | Account::Route(_) | Account::Tenant(_) => (sum_of_jobs!("0 AND ?6 IS NULL"), "", None),
-        Account::Key(tenant, key) => (sum_of_jobs!("key_name = ?6"), tenant.as_str(), Some(key)),
-        Account::User(tenant, Some(user)) => (sum_of_jobs!("end_user = ?6"), tenant.as_str(), Some(user)),
-        Account::User(tenant, None) => (sum_of_jobs!("end_user IS NULL AND ?6 IS NULL"), tenant.as_str(), None),
+    let Some((meant, tenant, name)) = pays_for(&booking.account) else {
+        return Ok(Balance { account, period: period.key.clone(), held: MicroUsd::ZERO, spent: MicroUsd::ZERO, cap: None });
     };
+    let sql = format!(
+        "SELECT ?1, ?2, coalesce(sum(ceiling_microusd) FILTER (WHERE ended_at_ms IS NULL), 0), {COST}, NULL
+            {JOBS_OF_PERIOD} AND {meant}"
+    );
     let (from, until) = (period.from.as_ms(), period.until.map(Timestamp::as_ms));
-    conn.prepare_cached(sql)?.query_row(params![account, period.key, from, until, tenant, name], balance)
+    conn.prepare_cached(&sql)?.query_row(params![account, period.key, from, until, tenant.as_str(), name], balance)
 }
 
 /// Remembers where a hold was made, so that its end is booked to the same place.
