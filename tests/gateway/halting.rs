@@ -80,6 +80,7 @@ async fn while_an_operator_has_halted_it_nothing_is_bought_and_everything_else_g
     let ended = resume(&world).await;
     assert_eq!((&ended["was_halted"], &ended["halted"]), (&json!(true), &Value::Null));
     assert_eq!(resume(&world).await["was_halted"], json!(false));
+    assert_eq!(world.log().matches("the halt in the books has ended").count(), 1, "the second ended nothing");
     acme.ordered(&whale()).await;
     let past = world.operator().get("/api/halt").await.json();
     assert_eq!((past["halts"].as_array().unwrap().len(), &past["halts"][0]["ended_by"]), (1, &json!("bob")));
