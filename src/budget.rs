@@ -5,6 +5,7 @@
 //! the date on which they happen.
 
 mod bookings;
+mod cap;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ use crate::money::MicroUsd;
 use crate::policy::{Budget, Per};
 
 pub use bookings::{bookings, whoever};
+pub use cap::{fits, left};
 
 impl Account {
     /// Whose money it is, in the operator's words.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::budget::{Account, Booking};
+use crate::budget::{self, Account, Booking};
 use crate::clock::Timestamp;
 use crate::money::MicroUsd;
 use crate::policy::{Budget, Per, Policy};
@@ -33,9 +33,9 @@ pub struct Purse {
 }
 
 impl Purse {
-    /// What is neither spent nor held; less than nothing when the cap was lowered below that.
+    /// What is neither spent nor held; `None` without a cap.
     pub fn left(&self) -> Option<MicroUsd> {
-        self.cap?.minus(self.spent)?.minus(self.held)
+        budget::left(self.cap, self.spent.plus(self.held).unwrap_or(MicroUsd::MAX))
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cap_lowered_below_what_is_gone_leaves_less_than_nothing() {
+    fn a_cap_lowered_below_what_is_gone_leaves_nothing() {
         let mut purse = Purse {
             account: Account::Gateway,
             per: "total",
@@ -177,7 +177,7 @@ mod tests {
         };
         assert_eq!(purse.left(), Some(MicroUsd::new(1)));
         purse.cap = Some(MicroUsd::new(5));
-        assert_eq!(purse.left(), Some(MicroUsd::new(-4)));
+        assert_eq!(purse.left(), Some(MicroUsd::ZERO));
         purse.cap = None;
         assert_eq!(purse.left(), None);
     }

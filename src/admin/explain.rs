@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{as_json, error};
-use crate::budget::{Account, Booking};
+use crate::budget::{self, Account, Booking};
 use crate::clock::Timestamp;
 use crate::dispatch::in_order;
 use crate::gateway::Gateway;
@@ -196,8 +196,7 @@ async fn used(
 ) -> Result<Used, StoreError> {
     let booking = Booking::at(account, budget, now);
     let balance = gw.store.balance(&booking.account, &booking.period.key).await?;
-    let used = balance.map_or(Some(MicroUsd::ZERO), |balance| balance.held.plus(balance.spent));
-    let left_of_cap = booking.cap.map(|cap| used.and_then(|used| cap.minus(used)).unwrap_or(MicroUsd::ZERO));
+    let left = budget::left(booking.cap, balance.map_or(MicroUsd::ZERO, |balance| balance.used()));
     let in_flight = match booking.account {
         Account::Gateway => None,
         // What is in an account that the route had before takes none of its places.
@@ -212,7 +211,7 @@ async fn used(
         requests_per_minute_max: room.map(|room| room.rpm),
         requests_left: room.map(|room| room.left),
         cap: booking.cap.map(|cap| cap.to_string()),
-        left: left_of_cap.map(|left| left.to_string()),
+        left: left.map(|left| left.to_string()),
         unwell: None,
     })
 }

@@ -11,11 +11,10 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{as_json, error};
-use crate::budget::Period;
+use crate::budget::{self, Period};
 use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::id::TenantName;
-use crate::money::MicroUsd;
 use crate::policy::{Budget, Policy};
 use crate::reply::Reply;
 use crate::store::{Balance, Payers};
@@ -82,8 +81,7 @@ fn view(policy: &Policy, of: Payers, balance: &Balance, now: Timestamp) -> Optio
     if period.key != balance.period {
         return None;
     }
-    let used = balance.spent.plus(balance.held).unwrap_or(MicroUsd::MAX);
-    let left = budget.cap.map(|cap| cap.minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO));
+    let used = balance.used();
     Some(PurseView {
         tenant: tenant.to_owned(),
         name: Some(name.to_owned()).filter(|name| !name.is_empty()),
@@ -92,7 +90,7 @@ fn view(policy: &Policy, of: Payers, balance: &Balance, now: Timestamp) -> Optio
         cap: budget.cap.map(|cap| cap.to_string()),
         spent: balance.spent.to_string(),
         held: balance.held.to_string(),
-        left: left.map(|left| left.to_string()),
+        left: budget::left(budget.cap, used).map(|left| left.to_string()),
         used_permille: super::views::permille(used, budget.cap),
     })
 }

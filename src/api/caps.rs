@@ -23,20 +23,29 @@ pub fn names_its_user(tenant: &Tenant, end_user: Option<&str>) -> Result<(), Ref
     if tenant.require_user && end_user.is_none() { Err(Refusal::UserRequired) } else { Ok(()) }
 }
 
-/// What is left under a cap, at the most: a period that nothing was booked to may yet begin with what was
-/// spent in it. `None` without a cap.
-pub async fn left(gw: &Gateway, booking: &Booking) -> Result<Option<MicroUsd>, Refusal> {
-    let Some(cap) = booking.cap else { return Ok(None) };
+/// Refuses a wish that costs `amount` or more and certainly does not fit under a cap.
+pub async fn may_fit(gw: &Gateway, booking: &Booking, amount: MicroUsd) -> Result<(), Refusal> {
+    let used = used(gw, booking).await?;
+    if budget::fits(booking.cap, used, amount) {
+        return Ok(());
+    }
+    Err(Refusal::over_budget(&booking.account, amount, budget::left(booking.cap, used).unwrap_or(MicroUsd::ZERO)))
+}
+
+/// What is used of a cap, at the least: a period that nothing was booked to may yet begin with what was spent in it.
+async fn used(gw: &Gateway, booking: &Booking) -> Result<MicroUsd, Refusal> {
+    if booking.cap.is_none() {
+        return Ok(MicroUsd::ZERO);
+    }
     let balance = gw.store.balance(&booking.account, &booking.period.key).await?;
-    let used = balance.map_or(MicroUsd::ZERO, |balance| balance.held.plus(balance.spent).unwrap_or(MicroUsd::MAX));
-    Ok(Some(cap.minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO)))
+    Ok(balance.map_or(MicroUsd::ZERO, |balance| balance.used()))
 }
 
 /// What is left for a client: the least that its tenant, its key and its end user have left. `None` if none of them has a cap.
 pub async fn left_for(gw: &Gateway, caller: &Caller, end_user: Option<&str>, at: Timestamp) -> Result<Option<MicroUsd>, Refusal> {
     let mut least = None;
     for booking in bookings(caller, end_user, at).iter().filter(|booking| booking.account.tenant().is_some()) {
-        let left = left(gw, booking).await?;
+        let left = budget::left(booking.cap, used(gw, booking).await?);
         least = [least, left].into_iter().flatten().min();
     }
     Ok(least)

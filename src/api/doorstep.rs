@@ -35,9 +35,7 @@ pub async fn room(gw: &Gateway, caller: &Caller, headers: &HeaderMap) -> Result<
     }
     let Some(cheapest) = cheapest(gw, caller) else { return Ok(()) };
     for booking in caps::whoever(caller, gw.clock.now()) {
-        if let Some(left) = caps::left(gw, &booking).await?.filter(|left| *left < cheapest) {
-            return Err(Refusal::over_budget(&booking.account, cheapest, left));
-        }
+        caps::may_fit(gw, &booking, cheapest).await?;
     }
     Ok(())
 }

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use super::turned::FULL_WAIT;
 use super::{Order, Subject, new_attempt};
-use crate::budget::{Account, Booking};
+use crate::budget::{self, Account, Booking};
 use crate::gateway::Gateway;
 use crate::job::State;
-use crate::money::MicroUsd;
 use crate::order;
 use crate::plan::Candidate;
 use crate::policy::Route;
@@ -54,10 +53,9 @@ pub fn heed(gw: &Gateway, candidate: &Candidate, answer: &Result<Accepted, Submi
 pub async fn capped(gw: &Gateway, candidate: &Candidate) -> Option<Booking> {
     let route = &candidate.route;
     let booking = Booking::at(Account::Route(route.name.clone()), route.budget.as_ref(), gw.clock.now());
-    let cap = booking.cap?;
+    booking.cap?;
     let balance = gw.store.balance(&booking.account, &booking.period.key).await.ok()??;
-    let used = balance.held.plus(balance.spent).unwrap_or(MicroUsd::MAX);
-    (cap.minus(used).unwrap_or(MicroUsd::ZERO) < candidate.price).then_some(booking)
+    (!budget::fits(booking.cap, balance.used(), candidate.price)).then_some(booking)
 }
 
 /// Has an order's job stand in line, again or for the first time.

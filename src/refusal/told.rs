@@ -256,6 +256,10 @@ fn over_budget(ceiling: MicroUsd, cap: &CapInTheWay) -> Told {
         CapInTheWay::Of(Account::Gateway, _) => return spent(GATEWAY_SPENT),
         CapInTheWay::Of(Account::Route(_), _) | CapInTheWay::Routes(_) => return spent(ROUTES_SPENT),
     };
+    // One that costs nothing fits under any cap but one that is passed.
+    if ceiling <= *left {
+        return spent(&format!("You exceeded your current quota: more than {of} is used already."));
+    }
     spent(&format!("You exceeded your current quota: this video needs {ceiling} USD and {left} USD are left of {of}."))
 }
 

@@ -55,6 +55,7 @@ const CASES: &[(&str, Case)] = &[
     ("a refusal leaves nothing behind", |w| Box::pin(money::refusal_leaves_nothing(w))),
     ("a key's and an end user's cap count with their tenant's, or nothing is booked", |w| Box::pin(caps::all_or_nothing(w))),
     ("an end user's cap takes exactly what fits of two hundred at once", |w| Box::pin(caps::exact(w))),
+    ("a cap that is passed takes nothing, not even what costs nothing", |w| Box::pin(caps::passed(w))),
     ("a new cap of a key or an end user knows what was spent before it", |w| Box::pin(caps::newer_than_its_jobs(w))),
     ("who has used most of a cap is told first", |w| Box::pin(caps::fullest(w))),
     ("any name of an end user is an account of its own", |w| Box::pin(caps::any_name(w))),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::budget::Booking;
+use crate::budget::{self, Booking};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, AttemptId, JobId, ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
@@ -135,6 +135,14 @@ pub enum OpenError {
     /// The database did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl OpenError {
+    /// A booking under whose cap, of which `used` is held or spent, a hold does not fit.
+    pub fn over_budget(booking: &Booking, used: MicroUsd) -> Self {
+        let left = budget::left(booking.cap, used).unwrap_or(MicroUsd::ZERO);
+        Self::OverBudget { booking: Box::new(booking.clone()), left }
+    }
 }
 
 /// What an event told us, to be written with the step it caused.

@@ -167,6 +167,13 @@ pub struct Balance {
     pub cap: Option<MicroUsd>,
 }
 
+impl Balance {
+    /// What counts against a cap: what is held and what is spent.
+    pub fn used(&self) -> MicroUsd {
+        self.held.plus(self.spent).unwrap_or(MicroUsd::MAX)
+    }
+}
+
 /// How things stand, for metrics and the operator's page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {

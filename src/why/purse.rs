@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::question::to_the_second;
-use crate::budget::{Account, Booking, bookings};
+use crate::budget::{self, Account, Booking, bookings};
 use crate::clock::Timestamp;
 use crate::money::MicroUsd;
 use crate::plan::Plan;
@@ -67,8 +67,8 @@ impl PurseLine {
     /// Puts in what the books say.
     pub fn fill(&mut self, spent: MicroUsd, held: MicroUsd) {
         let used = spent.plus(held).unwrap_or(MicroUsd::MAX);
-        let left = self.booking.cap.map(|cap| cap.minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO));
-        let fits = left.is_none_or(|left| self.amount.is_none_or(|amount| amount <= left));
+        let left = budget::left(self.booking.cap, used);
+        let fits = self.amount.is_none_or(|amount| budget::fits(self.booking.cap, used, amount));
         self.content = Some(Content { spent: spent.to_string(), held: held.to_string(), left: left.map(|left| left.to_string()), fits });
     }
 

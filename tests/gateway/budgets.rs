@@ -212,6 +212,11 @@ async fn a_cap_that_is_lowered_lets_what_runs_end_and_nothing_new_begin() {
     let refused = acme.wish(&json!({ "prompt": "a whale" })).await;
     assert!(is_broke(&refused));
     assert!(refused.message().contains("0.00 USD are left"), "never less than nothing: {}", refused.message());
+    let free = openai("openai", "").replacen("price = \"0.10\"", "price = \"0.00\"", 1);
+    world.edit_policy(&[free, tenant("acme", "budget = { cap = \"0.50\" }")]).await;
+    let refused = acme.wish(&json!({ "prompt": "a whale" })).await;
+    assert!(is_broke(&refused), "nor does what costs nothing begin");
+    assert!(refused.message().contains("more than your budget is used already"), "{}", refused.message());
     world.turn_clock(Duration::from_secs(60));
     for video in &running {
         assert_eq!(acme.ended(id(video)).await["status"], "completed");

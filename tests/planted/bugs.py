@@ -100,7 +100,7 @@ BUGS = [
         [
             (
                 "src/store/sqlite/money.rs",
-                "let (true, Some(held)) = (amount <= left, held.plus(amount)) else {",
+                "let (true, Some(held)) = (budget::fits(booking.cap, used, amount), held.plus(amount)) else {",
                 "let (true, Some(held)) = (true, held.plus(amount)) else {",
             ),
             (

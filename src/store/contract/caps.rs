@@ -52,6 +52,14 @@ pub async fn all_or_nothing(world: World) {
     assert_eq!(refused(&world, &named(Some(CLIP - 1), None)).await, (ci, 0), "lowered below what is spent");
 }
 
+pub async fn passed(world: World) {
+    let free = |cap| Wish { ceiling: 0, price: 0, tenant_cap: Some(cap), ..Wish::plain() };
+    world.running(&Wish::plain(), "up-1").await;
+    world.open(&free(CLIP)).await.unwrap();
+    assert_eq!(refused(&world, &free(CLIP - 1)).await, (tenant("acme"), 0));
+    assert_eq!(books(&world, &tenant("acme")).await, (CLIP, 0));
+}
+
 pub async fn exact(world: World) {
     let wish = named(None, Some(50 * CLIP));
     let opened = join_all((0..200).map(|_| world.open(&wish))).await;

@@ -14,7 +14,7 @@ use super::notices;
 use super::read::{account_balance, balance};
 use super::rows::Columns;
 use super::session::{Session, values};
-use crate::budget::{Account, Booking, Period};
+use crate::budget::{self, Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, Home, JobId, TenantName};
 use crate::money::MicroUsd;
@@ -63,10 +63,8 @@ impl Funds {
         let fund = fund.ok_or_else(|| StoreError::Damaged(format!("{account} has no balance for {period}")))?;
 
         let used = fund.held.plus(fund.spent).unwrap_or(MicroUsd::MAX);
-        // A cap may have been lowered below what is used already: then nothing is left, not less.
-        let left = booking.cap.unwrap_or(MicroUsd::MAX).minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO);
-        let (true, Some(held)) = (amount <= left, fund.held.plus(amount)) else {
-            return Err(OpenError::OverBudget { booking: Box::new(booking.clone()), left });
+        let (true, Some(held)) = (budget::fits(booking.cap, used, amount), fund.held.plus(amount)) else {
+            return Err(OpenError::over_budget(booking, used));
         };
         fund.held = held;
         let sql = "UPDATE balances SET held_microusd = $3, cap_microusd = $4 WHERE account = $1 AND period = $2";

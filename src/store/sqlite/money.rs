@@ -7,7 +7,7 @@ use rusqlite::{Connection, Error, OptionalExtension as _, params};
 
 use super::notices;
 use super::read::{account_balance, balance};
-use crate::budget::{Account, Booking, Period};
+use crate::budget::{self, Account, Booking, Period};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, Home, JobId, TenantName};
 use crate::money::MicroUsd;
@@ -24,10 +24,8 @@ pub(super) fn hold(conn: &Connection, booking: &Booking, amount: MicroUsd, at: T
     let (held, spent) = found.unwrap_or_default();
 
     let used = held.plus(spent).unwrap_or(MicroUsd::MAX);
-    // A cap may have been lowered below what is used already: then nothing is left, not less.
-    let left = booking.cap.unwrap_or(MicroUsd::MAX).minus(used).unwrap_or(MicroUsd::ZERO).max(MicroUsd::ZERO);
-    let (true, Some(held)) = (amount <= left, held.plus(amount)) else {
-        return Err(OpenError::OverBudget { booking: Box::new(booking.clone()), left });
+    let (true, Some(held)) = (budget::fits(booking.cap, used, amount), held.plus(amount)) else {
+        return Err(OpenError::over_budget(booking, used));
     };
 
     let sql = "INSERT INTO balances (account, period, from_at_ms, until_at_ms, held_microusd, spent_microusd, cap_microusd)
