@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::id::{AccountId, Home};
+use crate::id::{AccountId, Home, RouteName};
 use crate::policy::{Policy, Route};
 
 /// A credential that was refused is tried again after this long: it may have been the provider's mistake.
@@ -24,6 +24,18 @@ const KNOWN_MAX: usize = 1_000;
 
 /// What is to be done to bring an account back that nobody can ask.
 pub const REMEDY: &str = "to have them followed, add the former address and key as a route of its own with `drain = true`";
+
+/// That jobs are where nobody can be asked, and what is to be done about it: for the operator.
+pub fn of_left_behind(policy: &Policy, route: &RouteName, jobs: u64) -> String {
+    let are = if jobs == 1 { "job is" } else { "jobs are" };
+    if policy.route_of(route).is_some() {
+        format!("{jobs} {are} with a former account of route {route}, at another address, and not asked about; {REMEDY}")
+    } else {
+        format!(
+            "{jobs} {are} on route {route}, which is not in the policy, and not asked about; put it back, with `enabled = false` if nothing new shall go there"
+        )
+    }
+}
 
 /// How an account can be asked.
 #[derive(Clone, Debug)]

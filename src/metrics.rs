@@ -26,6 +26,7 @@ use crate::money::MicroUsd;
 use crate::notice::Kind;
 use crate::policy::Policy;
 use crate::provider::Variant;
+use crate::standing::LeftBehind;
 use crate::store::{Job, Overview};
 
 pub use family::Series;
@@ -336,8 +337,8 @@ impl Metrics {
     }
 
     /// Takes in how things stand, and whether the store takes writes. Called at each scrape, before [`Metrics::render`].
-    pub fn observe(&self, overview: &Overview, takes_writes: bool, policy: &Policy, now: Timestamp) {
-        self.stand(Some(overview), takes_writes, policy, now);
+    pub fn observe(&self, overview: &Overview, left_behind: &LeftBehind, takes_writes: bool, policy: &Policy, now: Timestamp) {
+        self.stand(Some((overview, left_behind)), takes_writes, policy, now);
     }
 
     /// The store did not say how things stand: what came from it is left out rather than shown stale.
@@ -345,16 +346,17 @@ impl Metrics {
         self.stand(None, false, policy, now);
     }
 
-    fn stand(&self, overview: Option<&Overview>, takes_writes: bool, policy: &Policy, now: Timestamp) {
+    fn stand(&self, books: Option<(&Overview, &LeftBehind)>, takes_writes: bool, policy: &Policy, now: Timestamp) {
         let registry = Registry::new();
         let levels = Levels::declare(&registry);
         let names = self.names.load();
-        levels.store_up.set([], i64::from(overview.is_some() && takes_writes));
+        levels.store_up.set([], i64::from(books.is_some() && takes_writes));
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         health.retain(|(route, model), _| policy.routes.get(route).is_some_and(|r| r.models.contains_key(model)));
         levels::show_policy(&levels, &names, policy, &health, now);
         drop(health);
-        if let Some(overview) = overview {
+        if let Some((overview, left_behind)) = books {
+            levels::show_left_behind(&levels, &names, policy, left_behind);
             levels::show_jobs(&levels, &names, policy, overview, now);
             levels::show_money(&levels, &names, policy, overview, now);
             levels::show_notices(&levels, overview, now);

@@ -11,6 +11,8 @@ use jiff::tz::TimeZone;
 
 use crate::budget::{self, Account, Booking};
 use crate::clock::Timestamp;
+use crate::id::{Home, RouteName};
+use crate::job::State;
 use crate::money::MicroUsd;
 use crate::policy::{Budget, Per, Policy};
 use crate::store::{Balance, OpenJobs, Overview};
@@ -97,6 +99,22 @@ pub fn load_by<'a, K: Ord>(open: &'a [OpenJobs], key: impl Fn(&'a OpenJobs) -> O
     loads
 }
 
+/// How many jobs are with a provider where nobody can ask about them, by route.
+pub type LeftBehind = BTreeMap<RouteName, u64>;
+
+/// Those of these jobs that are in no account which `is_asked`.
+pub fn left_behind(open: &[OpenJobs], is_asked: impl Fn(&Home) -> bool) -> LeftBehind {
+    let mut left = LeftBehind::new();
+    for jobs in open.iter().filter(|jobs| !matches!(jobs.state, State::Reserved | State::Waiting)) {
+        let home = jobs.home();
+        if !is_asked(&home) {
+            let count = left.entry(home.route).or_default();
+            *count = count.saturating_add(jobs.count);
+        }
+    }
+    left
+}
+
 /// Whether these jobs take places in flight on their route, as its limit is held to: what is in an account that the route
 /// had before takes none.
 pub fn take_places(policy: &Policy, jobs: &OpenJobs) -> bool {
@@ -118,9 +136,10 @@ mod tests {
     use jiff::civil::date;
 
     use super::sample::{NOON, overview, policy, usd};
-    use super::{Load, Purse, days_until, load_by, purses};
+    use super::{LeftBehind, Load, Purse, days_until, left_behind, load_by, purses};
     use crate::budget::Account;
     use crate::clock::Timestamp;
+    use crate::id::RouteName;
     use crate::job::State;
     use crate::money::MicroUsd;
     use crate::store::OpenJobs;
@@ -163,6 +182,14 @@ mod tests {
         assert_eq!(days_until(date(2026, 11, 23), NOON), 0);
         assert_eq!(days_until(date(2026, 12, 23), NOON), 30);
         assert_eq!(days_until(date(2026, 11, 22), NOON), -1);
+    }
+
+    #[test]
+    fn what_nobody_can_ask_about_is_left_behind_but_not_what_was_never_sent() {
+        let open = overview().open;
+        assert_eq!(left_behind(&open, |_| true), LeftBehind::new());
+        let left = left_behind(&open, |_| false);
+        assert_eq!(left, LeftBehind::from([(RouteName::new("east"), 4)]), "without the two that wait");
     }
 
     #[test]

@@ -20,11 +20,14 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::accounts::of_left_behind;
 use crate::gateway::Gateway;
 use crate::id::ModelName;
 use crate::metrics;
-use crate::policy::Route;
+use crate::policy::{Policy, Route};
 use crate::reply::{self, Reply};
+use crate::standing::{self, LeftBehind};
+use crate::store::Overview;
 use page::page_files;
 use views::{Process, Reload};
 
@@ -91,10 +94,17 @@ async fn scrape(gw: &Gateway) -> Reply {
     }
     gw.metrics.archive_load(gw.archive.copies.count());
     match gw.store.overview().await {
-        Ok(overview) => gw.metrics.observe(&overview, gw.store.takes_writes(now).await.is_ok(), &policy, now),
+        Ok(overview) => {
+            let left_behind = left_behind(gw, &policy, &overview);
+            gw.metrics.observe(&overview, &left_behind, gw.store.takes_writes(now).await.is_ok(), &policy, now);
+        }
         Err(_) => gw.metrics.store_unavailable(&policy, now),
     }
     reply::with(StatusCode::OK, metrics::CONTENT_TYPE, gw.metrics.render())
+}
+
+fn left_behind(gw: &Gateway, policy: &Policy, overview: &Overview) -> LeftBehind {
+    standing::left_behind(&overview.open, |home| gw.accounts.way(policy, home).is_some())
 }
 
 async fn status(gw: &Gateway) -> Reply {
@@ -103,7 +113,12 @@ async fn status(gw: &Gateway) -> Reply {
     let standing = |route: &Route, model: &ModelName| gw.health.standing(route, model, now);
     let loaded = gw.reloader.state();
     let reload = Reload { at: loaded.looked_at.as_secs(), fault: loaded.refused, changes: loaded.changes };
-    let process = Process { started_at: gw.started_at, reload, halted: gw.halting.why(), certificates: gw.certificates.warnings(now) };
+    let mut warnings = gw.certificates.warnings(now);
+    if let Ok(overview) = &overview {
+        let left_behind = left_behind(gw, &policy, overview);
+        warnings.extend(left_behind.iter().map(|(route, jobs)| of_left_behind(&policy, route, *jobs)));
+    }
+    let process = Process { started_at: gw.started_at, reload, halted: gw.halting.why(), warnings };
     as_json(&views::status(&policy, overview.as_ref().map_err(Clone::clone), &standing, &process, now))
 }
 

@@ -34,8 +34,8 @@ pub struct Process {
     pub reload: Reload,
     /// Why nothing is bought, if that is so.
     pub halted: Option<Halted>,
-    /// What is to be said of the listeners' certificates.
-    pub certificates: Vec<String>,
+    /// What is to be said beside the policy file's warnings.
+    pub warnings: Vec<String>,
 }
 
 /// A time in which nothing is or was bought.
@@ -229,7 +229,7 @@ pub fn status(policy: &Policy, overview: Result<&Overview, String>, stand: Stand
         uptime_seconds: now.since(process.started_at).as_secs(),
         reload: process.reload.clone(),
         halted: HaltView::of(process.halted.as_ref()),
-        warnings: policy.warnings.iter().chain(&process.certificates).cloned().collect(),
+        warnings: policy.warnings.iter().chain(&process.warnings).cloned().collect(),
         store_fault,
         suspense: readable.then(|| overview.suspense.to_string()),
         overrun: readable.then(|| overview.overrun.to_string()),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::watch::Watch;
-use crate::id::Home;
+use crate::id::RouteName;
 use crate::store::Postponed;
 
 /// How often it is said again that an account is missing.
@@ -17,18 +17,18 @@ pub struct Desk {
     /// What is remembered of single jobs.
     pub watch: Arc<Watch>,
     later: Mutex<Vec<Postponed>>,
-    /// Of whom it was said that nobody can be asked, and when.
-    said: Mutex<HashMap<Home, Instant>>,
+    /// Of which routes it was said that nobody can be asked about jobs there, and when.
+    said: Mutex<HashMap<RouteName, Instant>>,
 }
 
 impl Desk {
-    /// Whether it is to be said, for the first time or again, that nobody can be asked about what is there.
-    pub fn is_to_be_said(&self, home: &Home) -> bool {
+    /// Whether it is to be said, for the first time or again, that nobody can be asked about jobs there.
+    pub fn is_to_be_said(&self, route: &RouteName) -> bool {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.retain(|_, at| at.elapsed() < REMIND);
-        let is_new = !said.contains_key(home);
+        let is_new = !said.contains_key(route);
         if is_new {
-            said.insert(home.clone(), Instant::now());
+            said.insert(route.clone(), Instant::now());
         }
         is_new
     }

@@ -4,7 +4,6 @@
 //! is told of once a day (UTC) and route; an amount, once for each that it grows to. Trouble of the store cannot
 //! be owed in the store: `/readyz`, the metrics and the log tell of that.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,8 @@ use crate::money::MicroUsd;
 use crate::notice::{self, Kind, NewNotice};
 use crate::owing;
 use crate::policy::Policy;
-use crate::standing::{load_by, purses};
-use crate::store::{Overview, StoreError};
+use crate::standing::{LeftBehind, left_behind, load_by, purses};
+use crate::store::Overview;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(3);
@@ -33,9 +32,9 @@ pub async fn run(gw: Arc<Gateway>) {
     loop {
         let policy = gw.policy.snapshot();
         if policy.alerts.webhook.is_some() {
-            let seen = async { Ok::<_, StoreError>((gw.store.overview().await?, Ailing::now(&gw, &policy).await?)) };
-            match seen.await {
-                Ok((overview, ailing)) => {
+            match gw.store.overview().await {
+                Ok(overview) => {
+                    let ailing = Ailing::now(&gw, &policy, &overview);
                     for notice in worth(&policy, &overview, &ailing, gw.clock.now()) {
                         owing::owe(&gw, notice).await;
                     }
@@ -54,20 +53,15 @@ pub async fn run(gw: Arc<Gateway>) {
 struct Ailing {
     refusing_keys: Vec<RouteName>,
     /// Jobs in accounts that nobody can ask, by route.
-    left_behind: BTreeMap<RouteName, u64>,
+    left_behind: LeftBehind,
     gone: Vec<(RouteName, ModelName)>,
 }
 
 impl Ailing {
-    async fn now(gw: &Gateway, policy: &Policy) -> Result<Self, StoreError> {
+    fn now(gw: &Gateway, policy: &Policy, overview: &Overview) -> Self {
         let refusing = gw.health.refusing_keys().into_iter().filter(|home| is_missed(policy, home)).map(|home| home.route);
-        let mut left_behind = BTreeMap::new();
-        for left in gw.store.inhabited().await? {
-            if gw.accounts.way(policy, &left.home).is_none() {
-                *left_behind.entry(left.home.route).or_default() += left.jobs;
-            }
-        }
-        Ok(Self { refusing_keys: refusing.collect(), left_behind, gone: gw.health.all_gone() })
+        let left_behind = left_behind(&overview.open, |home| gw.accounts.way(policy, home).is_some());
+        Self { refusing_keys: refusing.collect(), left_behind, gone: gw.health.all_gone() }
     }
 }
 

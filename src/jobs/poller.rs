@@ -5,7 +5,7 @@
 //! questions left, those that have waited longest first. Jobs about which nothing new was learnt are
 //! put off together, by one write for all routes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +16,9 @@ use super::desk::Desk;
 use super::lane::Lane;
 use super::settle::After;
 use super::walk::{self, walk};
-use crate::accounts::{REMEDY, Way};
+use crate::accounts::{Way, of_left_behind};
 use crate::gateway::Gateway;
-use crate::id::Home;
-use crate::policy::Policy;
+use crate::id::{Home, RouteName};
 use crate::store::{Due, Postponed, StoreError};
 
 /// A claim is good for this long: longer than a poll can take.
@@ -59,26 +58,20 @@ async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<Home, Ar
         gw.metrics.poll_due(route, jobs, waiting.map(|due| now.since(due.since)).max().unwrap_or_default());
     }
     lanes.retain(|home, _| gw.accounts.way(&policy, home).is_some() || due.iter().any(|due| due.home == *home));
+    let mut left_behind: BTreeMap<RouteName, u64> = BTreeMap::new();
     for due in due {
         let lane = lanes.entry(due.home.clone()).or_default();
         match gw.accounts.way(&policy, &due.home) {
             Some(way) => turn(gw, desk, lane, &way, &due).await?,
-            None if desk.is_to_be_said(&due.home) => nobody_asks(&policy, &due),
-            None => {}
+            None => *left_behind.entry(due.home.route).or_default() += due.jobs,
+        }
+    }
+    for (route, jobs) in left_behind {
+        if desk.is_to_be_said(&route) {
+            error!(route.name = %route, jobs, "{}", of_left_behind(&policy, &route, jobs));
         }
     }
     Ok(())
-}
-
-/// Says what is to be done about jobs that nobody can be asked about.
-fn nobody_asks(policy: &Policy, due: &Due) {
-    let (route, jobs) = (&due.home.route, due.jobs);
-    if policy.route_of(route).is_some() {
-        error!(route.name = %route, jobs, "jobs are with a former account of their route, at another address, and are not asked about; {REMEDY}");
-    } else {
-        let remedy = "put it back, with `enabled = false` if nothing new shall go there";
-        error!(route.name = %route, jobs, "jobs are on a route that is not in the policy; {remedy}");
-    }
 }
 
 /// Asks about as many of an account's jobs as may be asked about now.

@@ -12,7 +12,7 @@ use crate::job::State;
 use crate::money::MicroUsd;
 use crate::notice::Kind;
 use crate::policy::Policy;
-use crate::standing::{Load, Purse, days_until, load_by, purses, take_places};
+use crate::standing::{LeftBehind, Load, Purse, days_until, load_by, purses, take_places};
 use crate::store::{OpenJobs, Overview};
 
 /// Versions, limits, sunsets and the health of what policy enables.
@@ -79,6 +79,16 @@ pub fn show_jobs(levels: &Levels, names: &Names, policy: &Policy, overview: &Ove
     for (labels, load) in load_by(open, |jobs| waiting(jobs).then(|| [names.tenant(&jobs.tenant), names.model(&jobs.model)])) {
         levels.queue_jobs.set(labels, count(load));
         levels.queue_age_seconds.set(labels, age_seconds(load, now));
+    }
+}
+
+/// Jobs that nobody can ask about.
+pub fn show_left_behind(levels: &Levels, names: &Names, policy: &Policy, left_behind: &LeftBehind) {
+    for route in policy.routes.keys() {
+        levels.former_account_jobs.set([names.route(route.as_str())], 0);
+    }
+    for (route, jobs) in left_behind {
+        levels.former_account_jobs.add([names.route(route.as_str())], i64::try_from(*jobs).unwrap_or(i64::MAX));
     }
 }
 

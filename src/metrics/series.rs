@@ -142,6 +142,8 @@ families! {
         route_requests_per_minute_limit: Gauges["route"],
         /// Jobs that a drained route has yet to end: 0 once it is empty; missing if it is not drained.
         route_drain_jobs: Gauges["route"],
+        /// Jobs that are with a provider where nobody can ask about them: in an account that no route has any more.
+        former_account_jobs: Gauges["route"],
         /// 1 for the state in which a model is on a route that policy enables, 0 for the others.
         route_state: Gauges["route", "model", "state"],
         /// Whether a route that policy enables is thought able to make that model: 1 or 0.

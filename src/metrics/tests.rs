@@ -12,6 +12,7 @@ use crate::id::{ModelName, RouteName, TenantName};
 use crate::job::State;
 use crate::notice::Kind;
 use crate::provider::{Accepted, AskError, RefusedReason, SubmitError, Variant};
+use crate::standing::LeftBehind;
 use crate::standing::sample::{NOON, PROMPT, crowded_policy, job, overview, policy};
 
 fn started() -> Metrics {
@@ -71,7 +72,7 @@ fn record_everything(metrics: &Metrics) {
     metrics.reconciling(false);
     metrics.halted(false);
     metrics.outgoing_policies(0);
-    metrics.observe(&overview(), true, &policy, NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &policy, NOON);
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn a_name_that_policy_does_not_have_never_becomes_a_label() {
         metrics.route_health(&route, &model, RouteState::Open);
         let mut books = overview();
         books.open.iter_mut().for_each(|jobs| (jobs.tenant, jobs.route) = (tenant.to_string(), route.to_string()));
-        metrics.observe(&books, true, &policy(), NOON);
+        metrics.observe(&books, &LeftBehind::new(), true, &policy(), NOON);
     };
     record(0);
     let before = lines(&metrics);
@@ -176,7 +177,7 @@ fn past_a_thousand_tenants_the_rest_are_one() {
 
     let metrics = Metrics::new();
     metrics.policy_loaded(&policy, NOON);
-    metrics.observe(&overview(), true, &policy, NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &policy, NOON);
     let caps = metrics.render().lines().filter(|line| line.starts_with("filmgate_budget_cap_microusd{")).count();
     assert_eq!(caps, TENANTS_MAX, "every capped tenant but those that share a label: their caps do not add up");
 }
@@ -184,7 +185,7 @@ fn past_a_thousand_tenants_the_rest_are_one() {
 #[test]
 fn the_books_are_shown_for_the_running_period_only() {
     let metrics = started();
-    metrics.observe(&overview(), true, &policy(), NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &policy(), NOON);
     let acme = |what: &str| value(&metrics, &format!(r#"filmgate_budget_{what}_microusd{{period="month",tenant="acme"}}"#));
     assert_eq!(["cap", "spent", "held", "remaining"].map(acme), [500e6, 412.8e6, 4.8e6, 82.4e6].map(Some));
     assert_eq!(value(&metrics, r#"filmgate_budget_cap_microusd{period="total",tenant="demo"}"#), None, "unlimited is not a number");
@@ -195,7 +196,7 @@ fn the_books_are_shown_for_the_running_period_only() {
 #[test]
 fn open_jobs_are_shown_by_state_and_none_is_a_zero() {
     let metrics = started();
-    metrics.observe(&overview(), true, &policy(), NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &policy(), NOON);
     let jobs = |state: &str| value(&metrics, &format!(r#"filmgate_jobs{{route="east",state="{state}"}}"#));
     assert_eq!(["waiting", "submitting", "unknown", "running"].map(jobs), [2.0, 0.0, 1.0, 3.0].map(Some));
     assert_eq!(value(&metrics, r#"filmgate_route_in_flight{route="east"}"#), Some(4.0));
@@ -211,23 +212,23 @@ fn what_has_left_the_policy_leaves_the_exposition() {
     let metrics = started();
     let (route, model) = (RouteName::new("east"), ModelName::new("sora-2"));
     metrics.route_health(&route, &model, RouteState::Gone);
-    metrics.observe(&overview(), true, &policy(), NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &policy(), NOON);
     let up = r#"filmgate_route_up{model="sora-2",route="east"}"#;
     assert_eq!(value(&metrics, up), Some(0.0));
     assert_eq!(value(&metrics, &up.replace("east", "west")), None, "a disabled route is neither up nor down");
 
     let mut without = policy();
     without.routes.remove(&route);
-    metrics.observe(&overview(), true, &without, NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &without, NOON);
     assert_eq!(value(&metrics, up), None);
-    metrics.observe(&overview(), true, &policy(), NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &policy(), NOON);
     assert_eq!(value(&metrics, up), Some(1.0), "it comes back with a clean sheet");
 }
 
 #[test]
 fn nothing_stale_is_shown_while_the_store_is_away() {
     let metrics = started();
-    metrics.observe(&overview(), true, &policy(), NOON);
+    metrics.observe(&overview(), &LeftBehind::new(), true, &policy(), NOON);
     assert_eq!(value(&metrics, "filmgate_store_up"), Some(1.0));
     metrics.store_unavailable(&policy(), NOON);
     assert_eq!(value(&metrics, "filmgate_store_up"), Some(0.0));

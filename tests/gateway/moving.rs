@@ -198,7 +198,7 @@ async fn a_restart_after_an_edit_of_the_address_asks_nobody_until_the_account_is
     acme.ended(id(&made)).await;
     let running = acme.ordered(&whale()).await;
 
-    world.expect_error("jobs are with a former account of their route");
+    world.expect_error("with a former account of route");
     let mut policy = moved(&world, "");
     policy.push(alerts);
     world.write_policy(&policy);
@@ -212,6 +212,10 @@ async fn a_restart_after_an_edit_of_the_address_asks_nobody_until_the_account_is
     assert_eq!((world.jobs_in("accepted") + world.jobs_in("running"), world.held("tenant:acme")), (1, 400_000));
     assert_eq!(acme.get(&format!("/v1/videos/{}/content", id(&made))).await.refusal(), "502 account_unavailable -");
     assert_eq!(remix(&acme, &made).await, "503 no_route_available -");
+    let warnings = world.operator().get("/api/status").await.ok().json()["warnings"].to_string();
+    assert!(warnings.contains("1 job is with a former account of route openai"), "{warnings}");
+    let scraped = world.operator().get("/metrics").await.ok();
+    assert!(scraped.text().contains("filmgate_former_account_jobs{route=\"openai\"} 1\n"));
     let told = "SELECT count(*) FROM notices WHERE kind = 'alert.former_account'";
     eventually("the operator is owed an event", || world.number(told) == 1).await;
 

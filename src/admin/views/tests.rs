@@ -18,7 +18,7 @@ fn process() -> Process {
         started_at: NOON.before(Duration::from_secs(90)),
         reload: Reload { at: 7, fault: Some("no such route".into()), changes: vec!["a: 1 → 2".into()] },
         halted: None,
-        certificates: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
