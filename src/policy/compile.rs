@@ -13,6 +13,7 @@ mod offers;
 mod queues;
 mod routes;
 mod reach;
+mod remarks;
 mod residencies;
 mod serves;
 mod rules;
@@ -70,7 +71,7 @@ pub fn compile(text: &str, secrets: Secrets<'_>) -> Result<Policy, Faults> {
     let extras = routes.values().flat_map(|route| route.models.values()).flat_map(|offer| offer.extras.iter().cloned()).collect();
     let defaults = settings::defaults(&file.defaults, &mut pass);
     let rules = rules::compile(&file, &routes, &mut pass);
-    let (tenants, keys) = tenants::compile(&file.tenants, &routes, &server, &mut pass);
+    let (tenants, keys) = tenants::compile(&file.tenants, &routes, &rules, &server, &mut pass);
     let guard = guard::compile(&file, &tenants, &mut pass);
     let alerts = settings::alerts(&file.alerts, &mut pass);
     let telemetry = settings::telemetry(&file.telemetry, &mut pass);

@@ -3,13 +3,14 @@
 //! There may be hundreds of thousands, so everything here takes time in proportion to the file, and
 //! what is worth a warning is said once for all tenants that it holds for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::remarks::Remarks;
 use super::settings::positive;
 use super::webhooks::webhook;
 use super::{Pass, budgets, queues};
@@ -17,7 +18,7 @@ use crate::id::{ModelName, RouteName, TenantName};
 use crate::money::MicroUsd;
 use crate::policy::file::forms::Placed;
 use crate::policy::terms::{self, Wrong};
-use crate::policy::{Budget, Charge, Key, Per, Route, Server, Tenant, file};
+use crate::policy::{Budget, Charge, Key, Per, Route, Rules, Server, Tenant, file};
 use crate::video::Seconds;
 
 /// The most tenants.
@@ -34,18 +35,11 @@ const DEMO_KEY_HASH: &str = "60eb4ca46c272b89621d56e8ae5383c6a4837c1a7b707081f04
 
 type Keys = HashMap<[u8; 32], Arc<Tenant>>;
 
-/// What is worth saying of several tenants at once.
-#[derive(Default)]
-struct Remarks<'f> {
-    without_budget: Vec<&'f str>,
-    without_keys: Vec<&'f str>,
-    residencies: BTreeSet<&'f str>,
-}
-
 /// Compiles every tenant, and the table from a key's hash to its tenant.
 pub(super) fn compile(
     file: &BTreeMap<Placed<String>, file::Tenant>,
     routes: &BTreeMap<RouteName, Arc<Route>>,
+    rules: &Rules,
     server: &Server,
     pass: &mut Pass<'_>,
 ) -> (BTreeMap<TenantName, Arc<Tenant>>, Keys) {
@@ -59,15 +53,15 @@ pub(super) fn compile(
     let mut tenants = BTreeMap::new();
     let mut keys = Keys::new();
     let mut owners = HashMap::new();
-    let mut remarks = Remarks::default();
+    let mut remarks = Remarks::new(routes, rules);
     for (name, written) in file.iter().take(TENANTS_MAX) {
         let its_keys = tenant_keys(name, written, &mut owners, pass);
         let Some(tenant) = tenant(name, written, its_keys, pass).map(Arc::new) else { continue };
         keys.extend(tenant.keys.iter().map(|key| (key.hash, Arc::clone(&tenant))));
-        remarks.note(name, written);
+        remarks.note(&name.value, written, &tenant);
         tenants.insert(tenant.name.clone(), tenant);
     }
-    remarks.say(routes, pass);
+    pass.warnings.extend(remarks.say());
     let public = !server.listen.ip().is_loopback();
     if let Some(tenant) = hash(DEMO_KEY_HASH).and_then(|hash| keys.get(&hash)).filter(|_| public) {
         let warning = format!(
@@ -224,35 +218,4 @@ fn hash(hex: &str) -> Option<[u8; 32]> {
         *byte = digit(*high)? * 16 + digit(*low)?;
     }
     Some(hash)
-}
-
-impl<'f> Remarks<'f> {
-    fn note(&mut self, name: &'f Placed<String>, file: &'f file::Tenant) {
-        let name = name.value.as_str();
-        if file.budget.is_none() {
-            self.without_budget.push(name);
-        }
-        if file.keys.is_empty() {
-            self.without_keys.push(name);
-        }
-        self.residencies.extend(file.residency.as_ref().map(|r| r.value.as_str()));
-    }
-
-    fn say(self, routes: &BTreeMap<RouteName, Arc<Route>>, pass: &mut Pass<'_>) {
-        let of = |names: &[&str]| {
-            format!("{} {}", if names.len() == 1 { "the tenant" } else { "the tenants" }, terms::list(names.iter().copied()))
-        };
-        if !self.without_budget.is_empty() {
-            pass.warnings.push(format!("no budget, so nothing may be spent: {}; add budget = {{ cap = \"…\" }}", of(&self.without_budget)));
-        }
-        if !self.without_keys.is_empty() {
-            pass.warnings.push(format!("no keys, so nobody can ask: {}", of(&self.without_keys)));
-        }
-        for residency in self.residencies {
-            if !routes.values().any(|route| route.region.as_deref() == Some(residency)) {
-                pass.warnings
-                    .push(format!("no route is in the region `{residency}`, where tenants' jobs have to be processed: they are refused"));
-            }
-        }
-    }
 }

@@ -233,6 +233,7 @@ fn what_is_legal_but_surprising_is_a_warning() {
         "[routes.there]\nprovider = \"simulator\"\nregion = \"eu\"\n[routes.there.models.veo]\nseconds = [4, 8]\nprice = \"0.10\"\n",
         "[[rules]]\nwhen = { seconds = 8 }\nroutes = [\"openai\", \"there\"]\nresidency = \"eu\"\n[[rules]]\nroutes = [\"openai\"]\n",
         "[tenants.penniless]\nresidency = \"mars\"\n",
+        "[tenants.thrifty]\nmax_cost = \"0.39\"\nmax_seconds = 3\n",
         "[tenants.demo]\nbudget = { cap = \"unlimited\" }\n",
         "keys = [\"sha256:60eb4ca46c272b89621d56e8ae5383c6a4837c1a7b707081f04aa47a516e491c\"]\n",
     ));
@@ -244,9 +245,10 @@ fn what_is_legal_but_surprising_is_a_warning() {
         "`routes.openai` and `routes.twin` are one account",
         "`archive.url` is read but not in force",
         "no route offers `sora-2`",
-        "nothing may be spent: the tenant `penniless`",
-        "nobody can ask: the tenant `penniless`",
-        "in the region `mars`",
+        "nothing may be spent: the tenants `penniless`, `thrifty`",
+        "nobody can ask: the tenants `penniless`, `thrifty`",
+        "in the region `mars`, so what is bound to it is refused: the tenant `penniless`",
+        "`max_seconds` is below 4, as long as the shortest clip is, so all are refused: the tenant `thrifty`",
         "rules[0]: it binds to the region `eu`, so these routes of it serve nothing: `openai`",
         "everybody knows the demo key of the tenant `demo`",
         "secrets stand in the file itself, at `store.url`, `routes.openai.api_key`",
@@ -256,6 +258,27 @@ fn what_is_legal_but_surprising_is_a_warning() {
     }
     assert!(!warnings.contains("hunter2"));
     assert_eq!(policy.tenants["penniless"].budget.cap, Some(MicroUsd::ZERO));
+}
+
+#[test]
+fn a_tenant_that_can_have_nothing_is_told_of() {
+    let file = |rules: &str, tenant: &str| {
+        let route = "[routes.here]\nprovider = \"simulator\"\n[routes.here.models.sora-2]\nseconds = [4, 8]\nprice = \"0.10\"\n";
+        let key = format!("keys = [\"sha256:{}\"]\nbudget = {{ cap = \"1.00\" }}\n", "0".repeat(64));
+        good(&format!("{route}{rules}[tenants.acme]\n{key}{tenant}")).warnings
+    };
+    let one_of = "[[rules]]\nwhen = { tenant = \"acme\" }\nroutes = [\"here\"]\n";
+    let other = "[tenants.rival]\n[[rules]]\nwhen = { tenant = \"rival\" }\nroutes = [\"here\"]\n";
+    let of_acme = |warnings: Vec<String>| warnings.into_iter().filter(|warning| warning.contains("`acme`")).collect::<Vec<_>>().join("\n");
+    for (rules, tenant, expected) in [
+        ("", "max_cost = \"0.40\"\nmax_seconds = 4", ""),
+        (one_of, "", ""),
+        (other, "", "every rule is for other tenants, so nothing is served: the tenant `acme`; add a rule, or one for all"),
+        ("", "max_cost = \"0.39\"", "`max_cost` is below 0.40, which the cheapest clip costs, so all are refused: the tenant `acme`"),
+        ("", "max_seconds = 3", "`max_seconds` is below 4, as long as the shortest clip is, so all are refused: the tenant `acme`"),
+    ] {
+        assert_eq!(of_acme(file(rules, tenant)), expected, "{rules}{tenant}");
+    }
 }
 
 #[test]
