@@ -52,9 +52,12 @@ pub async fn moderate(gw: &Gateway, caller: &Caller, order: &mut Order) -> Resul
             info!(?categories, "a wish is blocked by moderation");
             Err(Refusal::Flagged)
         }
-        (Err(unasked), OnError::Refuse) => Err(Refusal::Unmoderated { why: unasked.why, cured_by_retry: unasked.may_be_asked_later }),
+        (Err(unasked), OnError::Refuse) => {
+            warn!(tenant.name = %caller.tenant.name, "a wish is refused without moderation, as the policy says: {}", unasked.why);
+            Err(Refusal::Unmoderated { why: unasked.why, cured_by_retry: unasked.may_be_asked_later })
+        }
         (Err(unasked), OnError::Allow) => {
-            warn!(tenant = %caller.tenant.name, "a wish passes without moderation, as the policy says: {}", unasked.why);
+            warn!(tenant.name = %caller.tenant.name, "a wish passes without moderation, as the policy says: {}", unasked.why);
             Ok(())
         }
     }

@@ -177,6 +177,7 @@ async fn without_an_answer_a_wish_is_refused_where_the_policy_says_so() {
         moderator.heard(number + 1).await;
     }
     assert_eq!(guarded(&world, "unmoderated").await, 8.0);
+    assert_eq!(world.log().matches("a wish is refused without moderation").count(), 8);
     acme.made(&whale()).await;
 
     // Nobody there at all.
