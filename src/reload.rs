@@ -222,6 +222,7 @@ fn changes(old: &Policy, new: &Policy, old_text: &str, new_text: &str) -> Vec<St
     if gone > 0 {
         changes.push(format!("{gone} key{} revoked", if gone == 1 { "" } else { "s" }));
     }
+    changes.extend(renamed(old, new));
     if (old.server.listen, old.server.admin, &old.store) != (new.server.listen, new.server.admin, &new.store) {
         changes.push("addresses or [store] changed: that takes effect at the next restart".to_owned());
     }
@@ -231,6 +232,26 @@ fn changes(old: &Policy, new: &Policy, old_text: &str, new_text: &str) -> Vec<St
         }
     }
     changes
+}
+
+/// Renamed keys that are told, at the most.
+const RENAMED_MAX: usize = 10;
+
+/// Capped keys that are called otherwise now: as spend is booked by a key's name, their caps know nothing of what was.
+fn renamed(old: &Policy, new: &Policy) -> Vec<String> {
+    let capped =
+        new.tenants.values().flat_map(|tenant| tenant.keys.iter().map(move |key| (tenant, key))).filter(|(_, key)| key.budget.is_some());
+    let renamed = capped.filter_map(|(tenant, key)| {
+        let former = old.tenants.get(&tenant.name)?.keys.iter().find(|former| former.hash == key.hash)?;
+        let (name, former) = (&key.name, &former.name);
+        (name != former).then(|| {
+            format!(
+                "tenants.{}.keys: `{former}` is called `{name}` now: its cap counts what `{name}` spends, and not what `{former}` did",
+                tenant.name
+            )
+        })
+    });
+    renamed.take(RENAMED_MAX).collect()
 }
 
 /// Whether what proves who we are, or who others are, is not what it was.

@@ -74,6 +74,21 @@ async fn a_keys_cap_holds_for_that_key_alone() {
 }
 
 #[tokio::test]
+async fn a_capped_key_by_another_name_begins_anew_and_the_log_says_so() {
+    let world = World::at_speed(1, &[openai("openai", ""), with_keys("0.40", "")]).await;
+    let ci = client(&world, "acme-ci");
+    ci.ordered(&whale()).await;
+    let renamed = with_keys("0.40", "").replace("\"ci\"", "\"build\"").replace("\"web\"", "\"site\"");
+    world.edit_policy(&[openai("openai", ""), renamed]).await;
+    ci.ordered(&whale()).await;
+    let told = "changed: tenants.acme.keys: `ci` is called `build` now: its cap counts what `build` spends, and not what `ci` did";
+    assert!(world.log().contains(told), "{}", world.log());
+    assert!(!world.log().contains("`site` now"), "one without a cap has nothing to begin anew");
+    assert_eq!((world.held("key:acme/ci"), world.held("key:acme/build")), (CLIP, CLIP));
+    world.end().await;
+}
+
+#[tokio::test]
 async fn each_end_user_has_a_cap_of_its_own_however_it_is_named() {
     let users = "user_budget = { cap = \"0.40\", per = \"day\" }";
     let world = World::at_speed(1, &[openai("openai", ""), tenant("acme", &format!("budget = {{ cap = \"100.00\" }}\n{users}"))]).await;
