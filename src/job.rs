@@ -230,7 +230,7 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
 
         (S::Unknown, E::Unclear) => (S::Unknown, H::Keep),
         (S::Unknown, E::TurnedAway | E::Absent | E::WrittenOffFree) => (S::Released, H::Release),
-        (S::Unknown | S::Lost, E::WrittenOffSpent) => (S::Failed, H::Settle),
+        (S::Accepted | S::Running | S::Unknown | S::Lost, E::WrittenOffSpent) => (S::Failed, H::Settle),
 
         (S::Accepted, E::Queued) => (S::Accepted, H::Keep),
         (S::Accepted | S::Running, E::Running) => (S::Running, H::Keep),
@@ -239,7 +239,7 @@ pub fn step(from: State, event: Event) -> Result<Step, IllegalStep> {
         (S::Accepted | S::Running, E::Failed) => (S::Failed, H::Release),
         (S::Accepted | S::Running, E::FailedBilled) => (S::Failed, H::Settle),
         (S::Accepted | S::Running, E::Vanished) => (S::Lost, H::Keep),
-        (S::Lost, E::WrittenOffFree) => (S::Failed, H::Release),
+        (S::Accepted | S::Running | S::Lost, E::WrittenOffFree) => (S::Failed, H::Release),
 
         (from, event) => return Err(IllegalStep { from, event }),
     };

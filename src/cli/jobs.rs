@@ -60,7 +60,7 @@ enum JobsCommand {
         #[arg(long)]
         force: bool,
     },
-    /// End an unknown or a lost job without evidence.
+    /// End an unknown or a lost job without evidence, or one whose provider cannot be asked any more.
     WriteOff {
         /// Its id.
         id: JobId,

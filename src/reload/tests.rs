@@ -15,6 +15,9 @@ const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
 /// Mutants when nobody says how many; else a hundred for each cycle of the campaigns.
 const TASTE: u64 = 1_000;
 
+/// How every secret in [`everything`] begins.
+const SECRET: &str = "literal-";
+
 /// What values are replaced by.
 const VALUES: [&str; 24] = [
     "-1",
@@ -64,7 +67,7 @@ fn everything() -> String {
     let in_use = |line: &'static str| line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()));
     let lines = SHIPPED.lines().map(|line| in_use(line).unwrap_or(line)).filter(|line| !line.contains("tls = {"));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
-    text.replace("\"env:", "\"literal-").replace("\"file:clips\"", "\"off\"").replace("\"s3:", "\"off:")
+    text.replace("\"env:", &format!("\"{SECRET}")).replace("\"file:clips\"", "\"off\"").replace("\"s3:", "\"off:")
 }
 
 /// A file of many tenants.
@@ -129,6 +132,13 @@ fn lines_mutated(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     lines.join("\n").into_bytes()
 }
 
+/// Whether some piece of a secret stands where the file that was mutated has none: nobody can know there that it is one.
+fn has_secret_elsewhere(base: &str, mutant: &[u8]) -> bool {
+    let mutant = String::from_utf8_lossy(mutant);
+    let before = |at: usize| mutant[..at].chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect::<String>();
+    mutant.match_indices(SECRET).any(|(at, _)| !base.contains(&format!("{}{SECRET}", before(at))))
+}
+
 /// Puts so many mutants of a file in front of a reloader; how many it took and how many it refused.
 fn run(base: &str, folder: &Path, mut dice: Dice, mutants: u64) -> (u64, u64) {
     std::fs::create_dir_all(folder).unwrap();
@@ -136,7 +146,7 @@ fn run(base: &str, folder: &Path, mut dice: Dice, mutants: u64) -> (u64, u64) {
     std::fs::write(&file, base).unwrap();
     let (reloader, policy) = Reloader::start(&file, NOW).unwrap_or_else(|why| panic!("{}", why.render(false)));
     let current = Current::new(policy);
-    let (mut taken, mut refused) = (0, 0);
+    let (mut taken, mut refused, mut strayed) = (0, 0, false);
     for _ in 0..mutants {
         let mutant = mutated(base, &mut dice);
         std::fs::write(&file, &mutant).unwrap();
@@ -145,7 +155,11 @@ fn run(base: &str, folder: &Path, mut dice: Dice, mutants: u64) -> (u64, u64) {
             Looked::Same => panic!("a look that was asked for found nothing"),
             Looked::Swapped(changes) => {
                 assert_eq!(current.snapshot().revision, format!("{}", Hex(&crate::auth::hash(&mutant))), "the file as a whole");
-                assert!(changes.iter().all(|line| !line.contains('\n') && !line.contains("literal-")), "{changes:?}");
+                assert!(changes.iter().all(|line| !line.contains('\n')), "{changes:?}");
+                let tells_secret = changes.iter().any(|line| line.contains(SECRET));
+                let strays = has_secret_elsewhere(base, &mutant);
+                assert!(!tells_secret || strays || strayed, "{changes:?}");
+                strayed = strays;
                 taken += 1;
             }
             Looked::Refused(why) => {

@@ -98,6 +98,34 @@ async fn what_looks_otherwise_is_adopted_only_by_force() {
 }
 
 #[tokio::test]
+async fn what_a_provider_has_that_is_gone_for_good_is_written_off_and_what_it_still_tells_of_is_not() {
+    let mut world = World::at_speed(1, &[openai("openai", "limits = { in_flight = 3 }"), tenant("acme", "")]).await;
+    let acme = world.tenant("acme");
+    // The second will fail there, which costs nothing, and nobody will hear of it.
+    let doomed = json!({ "prompt": "a whale [fail]" });
+    let videos = [acme.ordered(&whale()).await, acme.ordered(&doomed).await, acme.ordered(&whale()).await];
+    let told = write_off(&world, &videos[0], "free").await;
+    assert!(told.status == 409 && told.message().contains("openai says that it is"), "{told:?}");
+    world.misbehave(Faults { poll_500: 1_000, ..Faults::default() });
+    let spent = write_off(&world, &videos[0], "spent").await.ok().json();
+    assert_eq!((&spent["state"], &spent["cost"]), (&json!("failed"), &json!("0.40")));
+
+    // Its address is gone from the policy, and the gateway was started since.
+    world.expect_error("is not in the policy");
+    world.write_policy(&[openai("other", ""), tenant("acme", "")]);
+    world.restart().await;
+    let free = write_off(&world, &videos[1], "free").await.ok().json();
+    assert_eq!((&free["state"], &free["cost"]), (&json!("failed"), &json!("0.00")));
+    let video = world.tenant("acme").video(id(&videos[1])).await;
+    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("failed"), &json!("upstream_job_lost")));
+    let account = |of: &str| (world.spent(of), world.held(of));
+    assert_eq!([account("tenant:acme"), account("route:openai")], [(400_000, 400_000); 2]);
+    assert_eq!(world.number("SELECT jobs FROM in_flight WHERE account = 'route:openai'"), 1);
+    write_off(&world, &videos[2], "spent").await.ok();
+    world.end().await;
+}
+
+#[tokio::test]
 async fn what_has_no_evidence_is_written_off_and_corrected_when_it_turns_up() {
     let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::AcceptThenCut]).await;
     let made = world.tenant("acme").made(&json!({ "prompt": "a whale", "seconds": "8" })).await;
