@@ -28,13 +28,12 @@ pub const REMEDY: &str = "to have them followed, add the former address and key 
 /// That jobs are where nobody can be asked, and what is to be done about it: for the operator.
 pub fn of_left_behind(policy: &Policy, route: &RouteName, jobs: u64) -> String {
     let are = if jobs == 1 { "job is" } else { "jobs are" };
-    if policy.route_of(route).is_some() {
-        format!("{jobs} {are} with a former account of route {route}, at another address, and not asked about; {REMEDY}")
+    let (whereabouts, remedy) = if policy.route_of(route).is_some() {
+        (format!("with a former account of route {route}, at another address,"), REMEDY)
     } else {
-        format!(
-            "{jobs} {are} on route {route}, which is not in the policy, and not asked about; put it back, with `enabled = false` if nothing new shall go there"
-        )
-    }
+        (format!("on route {route}, which is not in the policy,"), "put it back, with `enabled = false` if nothing new shall go there")
+    };
+    format!("{jobs} {are} {whereabouts} and not asked about; {remedy}, or end them with `filmgate jobs write-off` if the provider is gone")
 }
 
 /// How an account can be asked.
