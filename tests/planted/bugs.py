@@ -388,8 +388,8 @@ pub struct Gateway {""",
         [
             (
                 "src/api/guarding.rs",
-                "(Err(unasked), OnError::Refuse) => Err(Refusal::Unmoderated { why: unasked.why, cured_by_retry: unasked.may_be_asked_later }),",
-                "(Err(_), OnError::Refuse) => Ok(()),",
+                "            Err(Refusal::Unmoderated { why: unasked.why, cured_by_retry: unasked.may_be_asked_later })",
+                "            Ok(())",
             )
         ],
         ["guarding"],
