@@ -171,6 +171,9 @@ impl Refusal {
             Self::Unavailable(why) => Some(why.to_string()),
             Self::Halted(Halted::ByOperator(halt)) => Some(format!("halted by {}: {}", halt.by, halt.reason)),
             Self::Halted(Halted::ByFile | Halted::NotKnown) => Some("halted by the policy file".to_owned()),
+            Self::OverBudget { ceiling, cap: CapInTheWay::Of(account, left) } if ceiling <= left => {
+                Some(format!("more than the cap of {account} is used already"))
+            }
             Self::OverBudget { ceiling, cap: CapInTheWay::Of(account, left) } => {
                 Some(format!("{ceiling} does not fit under the cap of {account}, which has {left} left"))
             }

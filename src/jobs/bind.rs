@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::id::{AttemptId, JobId, RouteName};
 use crate::job::{Event, State, step};
 use crate::money::MicroUsd;
-use crate::store::{ApplyError, Attempt, Correction, CorrectionError, Facts, Job, Store, StoreError, Unexplained};
+use crate::store::{ApplyError, Attempt, Change, Correction, CorrectionError, Facts, Job, Store, StoreError, Unexplained};
 
 /// How often a job may move on under our hands before that is left to another time.
 const TRIES: u32 = 5;
@@ -94,8 +94,8 @@ async fn late(
         job.attempt == evidence.attempt && attempt.upstream_id.is_none() && job.cost.is_some_and(|cost| cost > MicroUsd::ZERO);
     if counted_as_spent {
         let (upstream_id, note) = (Some(evidence.upstream_id.to_owned()), format!("counted as spent, and found: {}", evidence.how));
-        return match store.correct(Correction { job: job.id, amount: MicroUsd::ZERO, upstream_id, note, at: now }).await {
-            Ok(()) => Ok(Some(Bound::Known)),
+        return match store.correct(Correction { job: job.id, change: Change::By(MicroUsd::ZERO), upstream_id, note, at: now }).await {
+            Ok(_) => Ok(Some(Bound::Known)),
             Err(CorrectionError::Store(why)) => Err(why),
             Err(_) => {
                 belongs_to_another(job.id, evidence);

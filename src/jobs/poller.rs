@@ -5,7 +5,7 @@
 //! questions left, those that have waited longest first. Jobs about which nothing new was learnt are
 //! put off together, by one write for all routes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::walk::{self, walk};
 use crate::accounts::{Way, of_left_behind};
 use crate::gateway::Gateway;
 use crate::id::{Home, RouteName};
+use crate::policy::Policy;
 use crate::store::{Due, Postponed, StoreError};
 
 /// A claim is good for this long: longer than a poll can take.
@@ -58,19 +59,26 @@ async fn round(gw: &Arc<Gateway>, desk: &Arc<Desk>, lanes: &mut HashMap<Home, Ar
         gw.metrics.poll_due(route, jobs, waiting.map(|due| now.since(due.since)).max().unwrap_or_default());
     }
     lanes.retain(|home, _| gw.accounts.way(&policy, home).is_some() || due.iter().any(|due| due.home == *home));
-    let mut left_behind: BTreeMap<RouteName, u64> = BTreeMap::new();
+    let mut left_behind = BTreeSet::new();
     for due in due {
         let lane = lanes.entry(due.home.clone()).or_default();
         match gw.accounts.way(&policy, &due.home) {
             Some(way) => turn(gw, desk, lane, &way, &due).await?,
-            None => *left_behind.entry(due.home.route).or_default() += due.jobs,
+            None => drop(left_behind.insert(due.home.route)),
         }
     }
-    for (route, jobs) in left_behind {
-        if desk.is_to_be_said(&route) {
-            error!(route.name = %route, jobs, "{}", of_left_behind(&policy, &route, jobs));
-        }
+    for route in left_behind.iter().filter(|route| desk.is_to_be_said(route)) {
+        say_left_behind(gw, &policy, route).await?;
     }
+    Ok(())
+}
+
+/// Says how many of a route's jobs nobody can ask about, due or not, and what is to be done about them.
+async fn say_left_behind(gw: &Gateway, policy: &Policy, route: &RouteName) -> Result<(), StoreError> {
+    let inhabited = gw.store.inhabited().await?;
+    let there = inhabited.iter().filter(|left| left.home.route == *route && gw.accounts.way(policy, &left.home).is_none());
+    let jobs = there.map(|left| left.jobs).sum();
+    error!(route.name = %route, jobs, "{}", of_left_behind(policy, route, jobs));
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::job::{Event, State};
 use crate::money::MicroUsd;
 use crate::policy::{Policy, Route};
 use crate::provider::{AskError, Handle, ListedJob, Phase, Progress};
-use crate::store::{Correction, Facts, Job};
+use crate::store::{Change, Correction, Facts, Job};
 
 /// Clocks and replies may differ by this much.
 const SLACK: Duration = Duration::from_secs(120);
@@ -65,14 +65,14 @@ pub async fn adopt(gw: &Gateway, adoption: &Adoption) -> Result<Adopted, Decline
     }
     let note = note.as_deref().map(reason).transpose()?;
     let job = job(gw, *id).await?;
-    if !is_fit(&job) {
+    if !is_fit(&job, upstream_id) {
         return Err(Declined::Unfit(unfit(&job)));
     }
     let policy = gw.policy.snapshot();
     let way = gw.accounts.way(&policy, &job.home()).ok_or_else(|| Declined::Unfit(unreachable(&policy, &job)))?;
     let route = way.route();
     let known = gw.store.known_upstream_ids(&job.home(), std::slice::from_ref(upstream_id)).await?;
-    if !known.is_empty() {
+    if !known.is_empty() && job.upstream_id.as_ref() != Some(upstream_id) {
         return Err(Declined::Unfit(format!("another job already is {upstream_id} on {}", job.route)));
     }
     let Evidence { progress, mut doubts } = look(gw, route, &job, upstream_id).await;
@@ -85,9 +85,9 @@ pub async fn adopt(gw: &Gateway, adoption: &Adoption) -> Result<Adopted, Decline
 
     let note = format!("adopted by the operator as {upstream_id}{}", note.map(|note| format!(": {note}")).unwrap_or_default());
     let (job, corrected) = if job.state.is_final() {
-        let amount = difference(route, &job, progress.as_ref(), *force)?;
-        let correction = Correction { job: *id, amount, upstream_id: Some(upstream_id.clone()), note: note.clone(), at: gw.clock.now() };
-        gw.store.correct(correction).await?;
+        let change = Change::To(owed(route, &job, progress.as_ref(), *force)?);
+        let correction = Correction { job: *id, change, upstream_id: Some(upstream_id.clone()), note: note.clone(), at: gw.clock.now() };
+        let amount = gw.store.correct(correction).await?;
         (job, Some(amount))
     } else {
         let facts = Facts {
@@ -115,9 +115,14 @@ fn unreachable(policy: &Policy, job: &Job) -> String {
     format!("its route {} is not in the policy; put it back, with `enabled = false` if nothing new shall go there", job.route)
 }
 
-/// Whether a job of that kind can be what an upstream has.
-fn is_fit(job: &Job) -> bool {
-    matches!(job.state, State::Submitting | State::Unknown) || (job.state.is_final() && job.upstream_id.is_none())
+/// Whether a job of that kind can be what an upstream has: also one that has ended as failed and is called so already,
+/// for it may have been written off.
+fn is_fit(job: &Job, upstream_id: &str) -> bool {
+    match job.state {
+        State::Submitting | State::Unknown => true,
+        State::Failed => job.upstream_id.as_deref().is_none_or(|known| known == upstream_id),
+        state => state.is_final() && job.upstream_id.is_none(),
+    }
 }
 
 /// Why it cannot, and what is done instead.
@@ -185,9 +190,9 @@ fn differences(job: &Job, listed: &ListedJob, timeout: Duration) -> Vec<String> 
     differences
 }
 
-/// What an ended job cost more, or less, than its end says.
-fn difference(route: &Route, job: &Job, progress: Option<&Progress>, force: bool) -> Result<MicroUsd, Declined> {
-    let owed = match progress {
+/// What a job that has ended cost, as its upstream says.
+fn owed(route: &Route, job: &Job, progress: Option<&Progress>, force: bool) -> Result<MicroUsd, Declined> {
+    Ok(match progress {
         Some(Progress { phase: Phase::Completed, reported_cost, .. }) => reported_cost.unwrap_or(job.price),
         Some(Progress { phase: Phase::Failed { .. }, .. }) if !route.bills_failed => MicroUsd::ZERO,
         Some(Progress { phase: Phase::Failed { .. }, .. }) => job.price,
@@ -195,7 +200,5 @@ fn difference(route: &Route, job: &Job, progress: Option<&Progress>, force: bool
             return Err(Declined::Unfit(format!("{} is still at work on it; adopt it when that has ended, or insist (force)", route.name)));
         }
         Some(_) | None => job.price,
-    };
-    let cost = job.cost.unwrap_or_default();
-    owed.minus(cost).ok_or_else(|| Declined::Unfit(format!("{owed} is no amount that can be booked")))
+    })
 }

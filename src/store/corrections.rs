@@ -25,14 +25,34 @@ pub struct Unexplained {
 pub struct Correction {
     /// Which job.
     pub job: JobId,
-    /// What to add to its cost; less than zero takes some back.
-    pub amount: MicroUsd,
-    /// What its route calls the job, if that was found out only now. A suspense line for it is taken back.
+    /// What becomes of its cost.
+    pub change: Change,
+    /// What its route calls the job, if that was found out only now, or is to be written beside the line. A suspense line for it is taken back.
     pub upstream_id: Option<String>,
     /// Why, for a person.
     pub note: String,
     /// The moment.
     pub at: Timestamp,
+}
+
+/// How a correction changes what a job cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// So much is added; less than zero takes some back.
+    By(MicroUsd),
+    /// It cost so much, whatever was corrected before: the same again adds nothing.
+    To(MicroUsd),
+}
+
+impl Change {
+    /// What is added to a cost; `None` if it would then be less than nothing, or past the end of the range.
+    pub fn of(self, cost: MicroUsd) -> Option<MicroUsd> {
+        let amount = match self {
+            Self::By(amount) => amount,
+            Self::To(corrected) => corrected.minus(cost)?,
+        };
+        cost.plus(amount).filter(|corrected| !corrected.is_negative()).map(|_| amount)
+    }
 }
 
 /// Why a correction was not written. Nothing was.

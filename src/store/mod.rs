@@ -31,9 +31,10 @@ use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, Home, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
+use crate::money::MicroUsd;
 use crate::notice::{Addressee, NewNotice};
 
-pub use self::corrections::{Correction, CorrectionError, Unexplained};
+pub use self::corrections::{Change, Correction, CorrectionError, Unexplained};
 pub use self::facts::{ApplyError, Facts, NewAttempt, NewJob, NewPlace, OpenError, StoreError};
 pub use self::notices::{Delivery, Notice, NoticesIn, OwedNotices};
 pub use self::payers::Payers;
@@ -208,7 +209,8 @@ pub trait Store: Send + Sync {
     async fn unexplained(&self) -> Result<Vec<Unexplained>, StoreError>;
 
     /// Corrects what a job that has ended cost, by a line of its own in the ledger. May pass a cap: it is spent.
-    async fn correct(&self, correction: Correction) -> Result<(), CorrectionError>;
+    /// Answers what was added to it.
+    async fn correct(&self, correction: Correction) -> Result<MicroUsd, CorrectionError>;
 
     /// What the books say of a route's attempts for jobs created since `since`, newest first: all that the route may have charged for.
     async fn booked(&self, route: &RouteName, since: Timestamp) -> Result<Vec<Booked>, StoreError>;

@@ -87,6 +87,10 @@ impl PurseLine {
         let content = self.content.as_ref().filter(|content| !content.fits)?;
         let (needs, left) = (self.needs.as_deref()?, content.left.as_deref()?);
         let outcome = if self.is_routes() { "it is passed over" } else { "it would be refused" };
+        // What needs no more than is left does not fit only where the cap is passed.
+        if needs == left {
+            return Some(format!("more than the cap of {} is used already: {outcome}", self.whose));
+        }
         Some(format!("{needs} USD do not fit under the cap of {}, which has {left} left: {outcome}", self.whose))
     }
 }

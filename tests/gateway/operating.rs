@@ -1,6 +1,7 @@
 //! What an operator does by hand: adopt, write off, explain; and who may do it.
 
 use std::process::Output;
+use std::time::Duration;
 
 use filmgate::simulator::{Fault, Faults};
 use serde_json::{Value, json};
@@ -37,26 +38,28 @@ fn ledger(world: &World, video: &Value) -> Vec<(String, i64, Option<String>)> {
     rows.iter().map(|row| (row[0].clone(), row[1].parse().unwrap(), noted(&row[2]))).collect()
 }
 
-/// Two tenants wish the same, and both answers are lost: nobody can tell whose is which but by hand.
-async fn mixed_up(script: [Fault; 2]) -> (World, Value, Value) {
-    let world = World::start(&[openai("openai", ""), tenant("acme", ""), tenant("rival", "")]).await;
-    // Until both are there nobody reads the list, which would show whose the first is.
+/// Three tenants wish the same, and all answers are lost: nobody can tell whose is which but by hand, nor once the first
+/// is told apart.
+async fn mixed_up(script: [Fault; 3]) -> (World, Value, Value) {
+    let world = World::start(&[openai("openai", ""), tenant("acme", ""), tenant("rival", ""), tenant("guest", "")]).await;
+    // Until all are there nobody reads the list, which would show whose the first is.
     world.misbehave(Faults { script: script.into(), list_500: 1_000, ..Faults::default() });
     let first = world.tenant("acme").ordered(&whale()).await;
     let second = world.tenant("rival").ordered(&whale()).await;
-    eventually("both are unknown", || world.jobs_in("unknown") == 2).await;
+    world.tenant("guest").ordered(&whale()).await;
+    eventually("all are unknown", || world.jobs_in("unknown") == 3).await;
     world.misbehave(Faults::default());
     (world, first, second)
 }
 
 #[tokio::test]
 async fn an_unknown_job_is_adopted_by_hand_if_it_is_what_the_provider_has() {
-    let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::AcceptThenCut]).await;
+    let (world, first, second) = mixed_up([const { Fault::AcceptThenCut }; 3]).await;
     let made = world.tenant("acme").made(&json!({ "prompt": "a whale", "seconds": "8" })).await;
     let ids: Vec<String> = world.simulator.bill().jobs.iter().map(|job| job.upstream_id.clone()).collect();
 
     for (upstream_id, why) in
-        [("video_nobody", "does not know video_nobody"), (ids[2].as_str(), "another job already is"), ("", "visible characters")]
+        [("video_nobody", "does not know video_nobody"), (ids[3].as_str(), "another job already is"), ("", "visible characters")]
     {
         let told = adopt(&world, &first, upstream_id, false).await;
         assert!([400, 409].contains(&told.status) && told.message().contains(why), "{upstream_id}: {told:?}");
@@ -78,12 +81,12 @@ async fn an_unknown_job_is_adopted_by_hand_if_it_is_what_the_provider_has() {
 
 #[tokio::test]
 async fn what_looks_otherwise_is_adopted_only_by_force() {
-    let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::CutBeforeRead]).await;
+    let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::CutBeforeRead, Fault::CutBeforeRead]).await;
     world.misbehave(Faults { script: [Fault::AcceptThenCut].into(), ..Faults::default() });
     let picture = png(720, 1280);
     let form = [Part::Text("prompt", "a whale"), Part::Text("seconds", "8"), Part::File("input_reference", "image/png", &picture)];
     let third = world.tenant("acme").client.post_form("/v1/videos", &form).await.ok().json();
-    eventually("it is unknown", || world.jobs_in("unknown") == 3).await;
+    eventually("it is unknown", || world.jobs_in("unknown") == 4).await;
     let ids: Vec<String> = world.simulator.bill().jobs.iter().map(|job| job.upstream_id.clone()).collect();
 
     let told = adopt(&world, &second, &ids[1], false).await;
@@ -116,6 +119,9 @@ async fn what_a_provider_has_that_is_gone_for_good_is_written_off_and_what_it_st
     world.expect_error("is not in the policy");
     world.write_policy(&[openai("other", ""), tenant("acme", "")]);
     world.restart().await;
+    world.turn_clock(Duration::from_secs(60));
+    eventually("it is said of the jobs left there", || world.log().contains("2 jobs are on route openai, which is not in the policy"))
+        .await;
     let free = write_off(&world, &videos[1], "free").await.ok().json();
     assert_eq!((&free["state"], &free["cost"]), (&json!("failed"), &json!("0.00")));
     let video = world.tenant("acme").video(id(&videos[1])).await;
@@ -123,13 +129,23 @@ async fn what_a_provider_has_that_is_gone_for_good_is_written_off_and_what_it_st
     let account = |of: &str| (world.spent(of), world.held(of));
     assert_eq!([account("tenant:acme"), account("route:openai")], [(400_000, 400_000); 2]);
     assert_eq!(world.number("SELECT jobs FROM in_flight WHERE account = 'route:openai'"), 1);
-    write_off(&world, &videos[2], "spent").await.ok();
+    // Support was wrong: the last was made and charged for. The provider is back, and says so.
+    write_off(&world, &videos[2], "free").await.ok();
+    world.misbehave(Faults::default());
+    world.turn_clock(Duration::from_secs(600));
+    world.edit_policy(&[openai("openai", ""), tenant("acme", "")]).await;
+    let upstream_id = world.simulator.bill().jobs[2].upstream_id.clone();
+    for corrected in ["0.40", "0.00"] {
+        let adopted = adopt(&world, &videos[2], &upstream_id, false).await.ok().json();
+        assert_eq!((&adopted["state"], &adopted["corrected"]), (&json!("failed"), &json!(corrected)), "once");
+    }
+    assert_eq!([account("tenant:acme"), account("route:openai")], [(800_000, 0); 2]);
     world.end().await;
 }
 
 #[tokio::test]
 async fn what_has_no_evidence_is_written_off_and_corrected_when_it_turns_up() {
-    let (world, first, second) = mixed_up([Fault::AcceptThenCut, Fault::AcceptThenCut]).await;
+    let (world, first, second) = mixed_up([const { Fault::AcceptThenCut }; 3]).await;
     let made = world.tenant("acme").made(&json!({ "prompt": "a whale", "seconds": "8" })).await;
     let told = write_off(&world, &made, "spent").await;
     assert!(told.status == 409 && told.message().contains("it has ended and cost 0.80"), "{told:?}");
@@ -185,13 +201,15 @@ fn err(output: &Output) -> &str {
 /// On several threads: the provider has to answer while a command runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_write_through_the_gateway_that_runs_and_say_so_where_none_does() {
-    let site = Site::new(1_000, 0, &[openai("openai", ""), tenant("acme", ""), tenant("rival", "")]).await;
+    let site = Site::new(1_000, 0, &[openai("openai", ""), tenant("acme", ""), tenant("rival", ""), tenant("guest", "")]).await;
     let gateway = site.gateway().await;
-    site.simulator.set_faults(Faults { script: [Fault::AcceptThenCut, Fault::AcceptThenCut].into(), ..Faults::default() });
+    let script = [const { Fault::AcceptThenCut }; 3].into();
+    site.simulator.set_faults(Faults { script, list_500: 1_000, ..Faults::default() });
     let mut videos = Vec::new();
-    for who in ["acme", "rival"] {
+    for who in ["acme", "rival", "guest"] {
         videos.push(gateway.tenant(who).post("/v1/videos", &whale()).await.ok().json());
     }
+    site.simulator.set_faults(Faults::default());
     let upstream_id = site.simulator.bill().jobs[0].upstream_id.clone();
     let (admin, config) = (gateway.admin.to_string(), site.policy_file().display().to_string());
     let jobs = |args: &[&str]| {
@@ -208,6 +226,7 @@ async fn the_commands_write_through_the_gateway_that_runs_and_say_so_where_none_
     let told = jobs(&["write-off", id(&videos[1]), "--as", "spent", "--note", "on the bill"]);
     assert_eq!(String::from_utf8_lossy(&told.stdout), format!("{} is failed and cost 0.40.\n", id(&videos[1])), "{}", err(&told));
     assert_eq!(jobs(&["write-off", id(&videos[1]), "--as", "spent"]).status.code(), Some(2), "a reason is needed");
+    assert_eq!(jobs(&["write-off", id(&videos[2]), "--as", "spent", "--note", "on the bill"]).status.code(), Some(0));
     site.until_quiet().await;
     assert!(gateway.process.log().contains("audit=\"write_off\""), "{}", gateway.process.log());
     assert!(!gateway.process.log().contains("whale"));

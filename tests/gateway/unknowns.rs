@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use filmgate::simulator::{Fault, Faults, PollFault};
+use filmgate::simulator::{Fault, Faults};
 use serde_json::{Value, json};
 
 use crate::world::{World, cometapi, eventually, id, openai, tenant};
@@ -13,6 +13,11 @@ fn whale() -> Value {
 
 fn script<const N: usize>(faults: [Fault; N]) -> Faults {
     Faults { script: faults.into(), ..Faults::default() }
+}
+
+/// Likewise, and nothing can be listed until there are others: a clip that only one wish can have made is rightly that one's.
+fn unlisted<const N: usize>(faults: [Fault; N]) -> Faults {
+    Faults { list_500: 1_000, ..script(faults) }
 }
 
 #[tokio::test]
@@ -159,9 +164,7 @@ async fn equal_wishes_of_two_tenants_are_neither_absent_nor_swapped() {
     let hasty = "submit_timeout = \"1s\"\nunknown = { grace = \"1s\", give_up = \"1h\", counts_as = \"free\" }";
     let mut world = World::start(&[openai("openai", hasty), tenant("acme", ""), tenant("rival", "")]).await;
     let (acme, rival) = (world.tenant("acme"), world.tenant("rival"));
-    // Nothing can be listed before both are there: a clip that only one can have made is rightly that one's.
-    let unlisted = vec![PollFault::Status(500); 100].into();
-    world.misbehave(Faults { list_script: unlisted, ..script([Fault::AcceptThenCut, Fault::AcceptThenCut]) });
+    world.misbehave(unlisted([Fault::AcceptThenCut, Fault::AcceptThenCut]));
     acme.ordered(&whale()).await;
     world.turn_clock(Duration::from_secs(30));
     rival.ordered(&whale()).await;
@@ -194,10 +197,11 @@ async fn an_attempt_that_counts_as_spent_explains_the_clip_that_turns_up() {
     let mut world = World::start(&[openai("openai", hasty), tenant("acme", "")]).await;
     let acme = world.tenant("acme");
     let source = acme.made(&json!({ "prompt": "an older whale", "seconds": "4" })).await;
-    world.misbehave(script([Fault::AcceptThenCut, Fault::AcceptThenCut]));
+    world.misbehave(unlisted([Fault::AcceptThenCut, Fault::AcceptThenCut]));
     acme.ordered(&whale()).await;
     let remix = acme.client.post(&format!("/v1/videos/{}/remix", id(&source)), &json!({ "prompt": "a whale" })).await;
     assert_eq!(remix.status, 200, "{remix:?}");
+    world.misbehave(Faults::default());
     world.turn_clock(Duration::from_secs(10));
     acme.made(&json!({ "prompt": "a younger whale", "seconds": "4" })).await;
     read_again_and_again(&world).await;
@@ -222,11 +226,12 @@ async fn two_routes_to_one_account_never_take_one_clip_twice() {
     let rules = "[[rules]]\nwhen = { tenant = \"rival\" }\nroutes = [\"south\"]\n[[rules]]\nroutes = [\"north\"]".to_owned();
     let mut world = World::start(&[openai("north", hasty), south, rules, tenant("acme", ""), tenant("rival", "")]).await;
     let (acme, rival) = (world.tenant("acme"), world.tenant("rival"));
-    world.misbehave(script([Fault::AcceptThenCut, Fault::AcceptThenCut, Fault::AcceptThenCut, Fault::AcceptThenCut]));
+    world.misbehave(unlisted([const { Fault::AcceptThenCut }; 4]));
     let alone = acme.ordered(&json!({ "prompt": "a seal", "seconds": "4" })).await;
     let other = rival.ordered(&json!({ "prompt": "a walrus", "seconds": "4" })).await;
     acme.ordered(&whale()).await;
     rival.ordered(&whale()).await;
+    world.misbehave(Faults::default());
     world.turn_clock(Duration::from_secs(10));
     acme.made(&json!({ "prompt": "a younger whale", "seconds": "4" })).await;
     read_again_and_again(&world).await;

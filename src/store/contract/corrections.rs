@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::id::{JobId, RouteName};
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
-use crate::store::{Correction, CorrectionError, Facts, OpenError, Removed, ReportBy, ReportQuery, Unexplained};
+use crate::store::{Change, Correction, CorrectionError, Facts, OpenError, Removed, ReportBy, ReportQuery, Unexplained};
 
 fn charge(upstream_id: &str, microusd: i64) -> Unexplained {
     let (route, amount) = (RouteName::new("north"), MicroUsd::new(microusd));
@@ -13,7 +13,7 @@ fn charge(upstream_id: &str, microusd: i64) -> Unexplained {
 }
 
 fn correction(job: JobId, microusd: i64) -> Correction {
-    Correction { job, amount: MicroUsd::new(microusd), upstream_id: None, note: "the bill says so".to_owned(), at: NOON }
+    Correction { job, change: Change::By(MicroUsd::new(microusd)), upstream_id: None, note: "the bill says so".to_owned(), at: NOON }
 }
 
 async fn suspense(world: &World) -> i64 {
@@ -77,7 +77,7 @@ pub async fn corrections(world: World) {
     assert_eq!(world.balances(&wish).await, [(0, 500_000); 3]);
     let too_much = world.store.correct(correction(job.id, -500_001)).await;
     assert_eq!(too_much, Err(CorrectionError::BelowZero { job: job.id, cost: MicroUsd::new(500_000) }));
-    world.store.correct(correction(job.id, 50_000)).await.unwrap();
+    assert_eq!(world.store.correct(correction(job.id, 50_000)).await, Ok(MicroUsd::new(50_000)));
 
     let world = world.restart().await;
     assert_eq!(world.balances(&wish).await, [(0, 550_000); 3]);
@@ -90,6 +90,18 @@ pub async fn corrections(world: World) {
     let query = ReportQuery { from: NOON, until, tenant: None, by: vec![ReportBy::Tenant], limit: 10 };
     let report = world.store.report(query).await.unwrap();
     assert_eq!(report.rows.iter().map(|row| row.figures.spent.get()).collect::<Vec<_>>(), [550_000]);
+
+    // To an amount, by its own id, again and again.
+    let to = |microusd| Correction {
+        change: Change::To(MicroUsd::new(microusd)),
+        upstream_id: Some("up-1".to_owned()),
+        ..correction(job.id, 0)
+    };
+    let added = [world.store.correct(to(700_000)).await, world.store.correct(to(700_000)).await, world.store.correct(to(0)).await];
+    assert_eq!(added, [150_000, 0, -700_000].map(|amount| Ok(MicroUsd::new(amount))));
+    let below = Err(CorrectionError::BelowZero { job: job.id, cost: MicroUsd::ZERO });
+    assert_eq!(world.store.correct(to(-1)).await, below);
+    assert_eq!(world.balances(&wish).await, [(0, 0); 3]);
 }
 
 /// A job was released, and then turns out to have been made.

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::id::TenantName;
 use crate::job::{Event, Hold, State, step};
 use crate::money::MicroUsd;
-use crate::store::{Correction, Facts, Job, OpenError, ReportBy, ReportQuery};
+use crate::store::{Change, Correction, Facts, Job, OpenError, ReportBy, ReportQuery};
 
 const TENANTS: [&str; 2] = ["acme", "other"];
 /// Of each tenant, by the same names.
@@ -268,7 +268,8 @@ async fn act(world: &World, model: &mut Model, act: &Act) {
 /// Corrects a job in both, and compares.
 async fn correct(world: &World, model: &mut Model, n: usize, amount: i64) {
     let known = &mut model.jobs[n];
-    let correction = Correction { job: known.job.id, amount: MicroUsd::new(amount), upstream_id: None, note: String::new(), at: NOON };
+    let correction =
+        Correction { job: known.job.id, change: Change::By(MicroUsd::new(amount)), upstream_id: None, note: String::new(), at: NOON };
     let corrected = world.store.correct(correction).await;
     let allowed = known.job.state.is_final() && known.cost + amount >= 0;
     assert_eq!(corrected.is_ok(), allowed, "{corrected:?}");

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::id::RouteName;
 use crate::job::{Event, State};
 use crate::money::MicroUsd;
-use crate::store::{Correction, Facts};
+use crate::store::{Change, Correction, Facts};
 
 pub async fn mode(world: World) {
     assert_eq!(world.store.reconciling().await, Ok(None));
@@ -32,7 +32,11 @@ pub async fn booked(world: World) {
     let freed = world.see(&world.open(&wish).await.unwrap(), Event::Unclear).await;
     world.see(&freed, Event::Absent).await;
     let (amount, upstream_id) = (MicroUsd::new(700_000), Some("up-4".to_owned()));
-    world.store.correct(Correction { job: freed.id, amount, upstream_id, note: "found".to_owned(), at: NOON }).await.unwrap();
+    world
+        .store
+        .correct(Correction { job: freed.id, change: Change::By(amount), upstream_id, note: "found".to_owned(), at: NOON })
+        .await
+        .unwrap();
     world.running(&Wish { route: "south", ..wish.clone() }, "up-1").await;
     world.running(&Wish { at: Timestamp::from_secs(NOON.as_secs() - 60), ..wish }, "up-5").await;
 

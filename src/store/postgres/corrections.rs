@@ -78,7 +78,7 @@ pub(super) async fn charged(session: &Session, route: &RouteName, ids: &[String]
 }
 
 /// See [`crate::store::Store::correct`].
-pub(super) async fn correct(session: &Session, correction: &Correction) -> Result<(), CorrectionError> {
+pub(super) async fn correct(session: &Session, correction: &Correction) -> Result<MicroUsd, CorrectionError> {
     let id = correction.job;
     let job = job_to_move(session, id).await?.ok_or(CorrectionError::NoSuchJob(id))?;
     if job.cost.is_none() {
@@ -86,22 +86,19 @@ pub(super) async fn correct(session: &Session, correction: &Correction) -> Resul
     }
     money::lock(session, &[Account::Gateway, Account::Tenant(job.tenant.clone()), Account::Route(job.route.clone())]).await?;
     let cost = cost(session, id).await?;
-    let corrected = cost.plus(correction.amount).filter(|corrected| !corrected.is_negative());
-    if corrected.is_none() {
-        return Err(CorrectionError::BelowZero { job: id, cost });
-    }
+    let amount = correction.change.of(cost).ok_or(CorrectionError::BelowZero { job: id, cost })?;
     if let Some(upstream_id) = &correction.upstream_id {
         bind(session, &job.attempt.to_string(), upstream_id).await?;
         explained_by(session, &job, upstream_id, &correction.note, correction.at);
     }
     let sql = "UPDATE balances SET spent_microusd = spent_microusd + $2
         FROM bookings WHERE bookings.job_id = $1 AND balances.account = bookings.account AND balances.period = bookings.period";
-    session.execute(sql, &[&id.to_string(), &correction.amount.get()]).await?;
+    session.execute(sql, &[&id.to_string(), &amount.get()]).await?;
     let sql =
         "INSERT INTO ledger (job_id, kind, amount_microusd, at_ms, route, upstream_id, note) VALUES ($1, 'adjust', $2, $3, $4, $5, $6)";
-    let values = (id.to_string(), correction.amount.get(), correction.at.as_ms(), job.route.as_str());
+    let values = (id.to_string(), amount.get(), correction.at.as_ms(), job.route.as_str());
     session.execute(sql, &[&values.0, &values.1, &values.2, &values.3, &correction.upstream_id, &correction.note]).await?;
-    Ok(())
+    Ok(amount)
 }
 
 /// What an ended job cost, corrections included.

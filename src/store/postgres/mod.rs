@@ -43,6 +43,7 @@ use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, Home, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
+use crate::money::MicroUsd;
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
     ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Inhabited, Job, Jobs,
@@ -450,7 +451,7 @@ impl Store for Postgres {
         self.read(|session| async move { halts::halts(&session, limit).await }).await
     }
 
-    async fn correct(&self, correction: Correction) -> Result<(), CorrectionError> {
+    async fn correct(&self, correction: Correction) -> Result<MicroUsd, CorrectionError> {
         let correction = &correction;
         self.write(|tx| async move { corrections::correct(&tx, correction).await }).await
     }

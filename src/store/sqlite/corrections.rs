@@ -92,35 +92,32 @@ pub(super) fn unexplained(conn: &Connection) -> Result<Vec<Unexplained>, Error> 
 }
 
 /// See [`crate::store::Store::correct`].
-pub(super) fn correct(tx: &mut Tx<'_>, correction: &Correction) -> Result<(), CorrectionError> {
+pub(super) fn correct(tx: &mut Tx<'_>, correction: &Correction) -> Result<MicroUsd, CorrectionError> {
     let (conn, id) = (tx.conn, correction.job);
     let job = job_by_id(conn, id)?.ok_or(CorrectionError::NoSuchJob(id))?;
     if job.cost.is_none() {
         return Err(CorrectionError::NotEnded(id));
     }
     let cost = cost(conn, id)?;
-    let corrected = cost.plus(correction.amount).filter(|corrected| !corrected.is_negative());
-    if corrected.is_none() {
-        return Err(CorrectionError::BelowZero { job: id, cost });
-    }
+    let amount = correction.change.of(cost).ok_or(CorrectionError::BelowZero { job: id, cost })?;
     if let Some(upstream_id) = &correction.upstream_id {
         bind(conn, &job.attempt.to_string(), upstream_id)?;
         explained_by(conn, &job, upstream_id, &correction.note, correction.at)?;
     }
     let sql = "UPDATE balances SET spent_microusd = spent_microusd + ?2
         FROM bookings WHERE bookings.job_id = ?1 AND balances.account = bookings.account AND balances.period = bookings.period";
-    conn.prepare_cached(sql)?.execute(params![id.to_string(), correction.amount.get()])?;
+    conn.prepare_cached(sql)?.execute(params![id.to_string(), amount.get()])?;
     let sql =
         "INSERT INTO ledger (job_id, kind, amount_microusd, at_ms, route, upstream_id, note) VALUES (?1, 'adjust', ?2, ?3, ?4, ?5, ?6)";
     conn.prepare_cached(sql)?.execute(params![
         id.to_string(),
-        correction.amount.get(),
+        amount.get(),
         in_order(conn, correction.at)?.as_ms(),
         job.route.as_str(),
         correction.upstream_id,
         correction.note,
     ])?;
-    Ok(())
+    Ok(amount)
 }
 
 /// What an ended job cost, corrections included.

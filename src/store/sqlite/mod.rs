@@ -41,6 +41,7 @@ use crate::budget::{Account, Booking};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, CharacterId, Home, JobId, NoticeId, RouteName, TenantName};
 use crate::job::{State, Step};
+use crate::money::MicroUsd;
 use crate::notice::{Addressee, NewNotice};
 use crate::store::{
     ApplyError, Attempt, Balance, Booked, Character, Correction, CorrectionError, Delivery, Due, Facts, Halt, InLine, Inhabited, Job, Jobs,
@@ -317,7 +318,7 @@ impl Store for Sqlite {
         self.readers.read(corrections::unexplained).await
     }
 
-    async fn correct(&self, correction: Correction) -> Result<(), CorrectionError> {
+    async fn correct(&self, correction: Correction) -> Result<MicroUsd, CorrectionError> {
         self.writer.write(move |tx| corrections::correct(tx, &correction)).await
     }
 
